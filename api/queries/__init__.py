@@ -1,0 +1,1 @@
+"""What REST and the dock's pages read. Queries run here and nowhere above."""

@@ -1,0 +1,1 @@
+"""Forms of this app: shape and words; what is right is said by the acts."""

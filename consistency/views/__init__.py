@@ -1,0 +1,1 @@
+"""Pages of comparing, measuring, the bench and the loop."""

@@ -1,0 +1,1 @@
+"""What people type, in Django forms: shape here, rules in the acts."""
