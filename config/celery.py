@@ -6,13 +6,14 @@
 A message may be lost, come twice or come late: taking a job is a compare-and-set on its row, with a lease and a fence
 (`labeling/jobs.py`). So acks are late, nothing is stored as a result, and a job whose worker was killed is taken again
 when its lease has lapsed, however long Redis keeps its message.
+
+A worker is one process that runs one job at a time; more workers run more jobs (decision 46).
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
-import mmap
 import os
 import sys
 import threading
@@ -56,8 +57,10 @@ app.conf.update(
     # A lost connection does not stop a job: its row, not the message, says whose it is.
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_prefetch_multiplier=1,
-    worker_max_tasks_per_child=200,
-    worker_proc_alive_timeout=60,
+    # No children: whoever kills a job kills its worker, and whatever keeps workers running starts another. A parent that
+    # outlives a killed child can be left waiting for it.
+    worker_pool="solo",
+    worker_concurrency=1,
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
     beat_max_loop_interval=15,
@@ -73,20 +76,20 @@ class MemoryScheduler(Scheduler):
     """Keeps no file: the one schedule is an interval, and a sweep more or less after a restart does no harm."""
 
 
-class SharedFlag:
-    """A flag that a worker's main process sets and its forked children see; set from a signal handler, so lock-free."""
+class StopFlag:
+    """Set from a signal handler in the middle of anything, so without a lock."""
 
     def __init__(self) -> None:
-        self._byte = mmap.mmap(-1, 1)
+        self._wanted = False
 
     def set(self) -> None:
-        self._byte[0] = 1
+        self._wanted = True
 
     def is_set(self) -> bool:
-        return self._byte[0] == 1
+        return self._wanted
 
 
-STOPPING = SharedFlag()
+STOPPING = StopFlag()
 
 
 # --- tasks ----------------------------------------------------------------------------------------

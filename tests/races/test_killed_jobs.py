@@ -51,7 +51,7 @@ def test_killed_at_several_points_each_job_finishes_once_in_effect(run_program: 
 def test_killed_under_celery_and_redis_each_job_finishes_once_in_effect(
     run_program: Run, celery: dict[str, str]
 ) -> None:
-    """Workers die whole or in their child; messages come again, late, or never: the sweep knocks, the row decides."""
+    """Messages come again, late, or never: the sweep knocks, the row decides."""
     finished_once(tell(run_program, celery, items=360))
 
 

@@ -70,7 +70,7 @@ def main(port: int) -> dict[str, Any]:
         )
 
         # Worker and beat come before Redis does, and wait for it.
-        worker = start(*APP, "worker", "--concurrency", "1", "--loglevel", "WARNING")
+        worker = start(*APP, "worker", "--loglevel", "WARNING")
         beat = start(*APP, "beat", "--loglevel", "WARNING", "--pidfile", "")
         running += [worker, beat]
         time.sleep(2)
@@ -102,7 +102,7 @@ def main(port: int) -> dict[str, Any]:
         expect("worker ended", worker.wait(60), 0)
         expect("put back", (status(job), job.attempts, job.attempts_allowed), ("queued", 1, 6))
         expect("no sign is left", workers.heard_of("worker"), 0)
-        running.append(start(*APP, "worker", "--concurrency", "1", "--loglevel", "WARNING"))
+        running.append(start(*APP, "worker", "--loglevel", "WARNING"))
         expect("and finished by another", (done(job), job.attempts), (True, 2))
         expect("places", Assignment.objects.filter(batch=batch).count(), 300 * 5)
     finally:

@@ -26,9 +26,8 @@ class Command(Serve):
 
     def add_arguments(self, parser: Any) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--workers", type=int, default=2, help="Celery workers (default 2)")
         parser.add_argument(
-            "--concurrency", type=int, default=1, help="jobs that one worker runs at a time (default 1)"
+            "--workers", type=int, default=2, help="Celery workers, each with one job at a time (default 2)"
         )
 
     def refuse_unready(self, options: dict[str, Any]) -> None:
@@ -38,13 +37,13 @@ class Command(Serve):
             )
         if not os.environ.get("DATABASE_URL", "").startswith(("postgres://", "postgresql://")):
             raise CommandError("Set DATABASE_URL=postgres://USER:PASSWORD@HOST:5432/NAME, or use `make run`.")
-        if min(options["workers"], options["concurrency"]) < 1:
-            raise CommandError("At least one worker with a concurrency of 1 is needed.")
+        if options["workers"] < 1:
+            raise CommandError("At least one worker is needed.")
 
     def commands(self, port: int, options: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         # Workers need not know each other: the rows say whose a job is.
         alone = ("--without-gossip", "--without-mingle")
-        worker = (*CELERY, "worker", *QUIETLY, *alone, "--concurrency", str(options["concurrency"]))
+        worker = (*CELERY, "worker", *QUIETLY, *alone)
         workers = {
             f"worker {number}": (*worker, "--hostname", f"concord{number}-{os.getpid()}@%h")
             for number in range(1, options["workers"] + 1)
