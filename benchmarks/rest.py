@@ -1,7 +1,7 @@
 """Labels per second over REST against the bare view; importing and exporting over REST: rows per second and memory.
 
     python -m benchmarks.rest [--databases sqlite,postgresql] [--items 10000] [--seconds 4] [--rounds 3] [--rows 100000]
-        [--export 100000]
+        [--export 100000] [--kinds jsonl,csv,parquet,annotations]
 
 --items 0 leaves the labels out, --rows 0 the import, --export 0 the export.
 
@@ -9,8 +9,9 @@ One label is one POST to `assignments/…/submit` with `next`: the answer is rec
 `benchmarks.labels` measures the desk: the same server, the same bare view, turns of a few seconds.
 
 An import is one POST of JSON lines to `items`, read piece by piece by the web process, then a worker's job. An export is one
-POST to `datasets`, a worker's job, and the GET of its content; beside it the feed of annotations, page by page. Memory is
-the highest resident size of each process (VmHWM, Linux).
+POST to `datasets`, a worker's job, and the GET of its content; beside it the feed of annotations, page by page. While the
+worker builds, five raters label another batch of the project, thinking for a second each time, as they did for a quarter of a
+minute before. Memory is the highest resident size of each process (VmHWM, Linux).
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.databases import own_database
-from benchmarks.labels import CLIENTS, ROOT, Bench, Connection, Server, client_process, session_of
+from benchmarks.labels import CLIENTS, ROOT, Bench, Connection, Server, client_process, percentiles, session_of
 
 
 class Program:
@@ -139,29 +141,61 @@ def until_empty() -> dict[str, float]:
     return {"worked": time.perf_counter() - began, "worker_cpu": cpu, "worker_mb": highest}
 
 
-EXPORTS: dict[str, dict[str, Any]] = {
-    "JSON lines, hard labels": {"format": "jsonl"},
-    "CSV, hard labels": {"format": "csv"},
-    "Parquet, hard labels": {"format": "parquet"},
-    "JSON lines, every annotation": {"format": "jsonl", "labels": "annotations", "include_unresolved": True},
-}
+EXPORTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "jsonl": ("JSON lines, hard labels", {"format": "jsonl"}),
+    "csv": ("CSV, hard labels", {"format": "csv"}),
+    "parquet": ("Parquet, hard labels", {"format": "parquet"}),
+    "annotations": (
+        "JSON lines, every annotation", {"format": "jsonl", "labels": "annotations", "include_unresolved": True},
+    ),
+}  # fmt: skip
 FEED_PAGES = 100
+LABELING, LABELED_ITEMS = 5, 20_000
 
 
-def export_rows(server: Server, key: str) -> list[dict[str, Any]]:
-    """Define each dataset, let a worker build it, download it; then the first pages of the feed."""
-    found = []
-    for name, definition in EXPORTS.items():
-        made = json.loads(ask(server, key, "datasets", {"name": name, **definition})[0])
-        work = until_empty()
+class AtWork:
+    """Raters who label, a second between two labels, for as long as the `with` block lasts."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.over = bench, threading.Event()
+        self.spent: list[float] = []
+        self.errors: list[str] = []
+
+    def _label(self) -> None:
+        while not self.over.is_set():
+            got = self.bench.run(act="label", clients=LABELING, seconds=3, think=1.0)
+            self.spent += got["spent"]
+            self.errors += got["errors"]
+
+    def __enter__(self) -> AtWork:
+        self.thread = threading.Thread(target=self._label)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def figures(self) -> dict[str, Any]:
+        assert not self.errors, self.errors[:3]
+        return {"labels": len(self.spent), **percentiles(self.spent)}
+
+
+def export_rows(server: Server, bench: Bench, key: str, batch: str, kinds: list[str]) -> list[dict[str, Any]]:
+    """Define each dataset, let a worker build it while raters label, download it; then the first pages of the feed."""
+    bench.run(act="label", clients=LABELING, seconds=2)  # each thread's first request loads what it needs
+    with AtWork(bench) as alone:
+        time.sleep(15)
+    found: list[dict[str, Any]] = [{"name": "raters alone", "rows": 0, "raters": alone.figures()}]
+    for name, definition in (EXPORTS[kind] for kind in kinds):
+        made = json.loads(ask(server, key, "datasets", {"name": name, "batch": batch, **definition})[0])
+        with AtWork(bench) as raters:
+            work = until_empty()
         ready = json.loads(ask(server, key, f"datasets/{made['uuid']}")[0])
         assert ready["status"] == "ready", ready
-        began = time.perf_counter()
-        content, first = ask(server, key, f"datasets/{made['uuid']}/content")
-        took = time.perf_counter() - began
-        assert hashlib.sha256(content).hexdigest() == ready["sha256"]
-        web = max(peak_mb(pid) for pid in server.pids())
-        found.append({"name": name, "rows": ready["rows"], "mb": len(content) / 2**20, "first": first, "took": took, "web_mb": web, **work})  # fmt: skip
+        taken = download(server, key, f"datasets/{made['uuid']}/content")
+        assert taken.pop("sha256") == ready["sha256"]
+        found.append({"name": name, "rows": ready["rows"], "raters": raters.figures(), **taken, **work})
         print(found[-1], file=sys.stderr, flush=True)
     began, rows, path, first = time.perf_counter(), 0, "annotations?limit=500", 0.0
     for _ in range(FEED_PAGES):
@@ -175,6 +209,24 @@ def export_rows(server: Server, key: str) -> list[dict[str, Any]]:
     web = max(peak_mb(pid) for pid in server.pids())
     found.append({"name": f"the feed, {FEED_PAGES} pages", "rows": rows, "first": first, "took": time.perf_counter() - began, "web_mb": web})  # fmt: skip
     return found
+
+
+def download(server: Server, key: str, path: str) -> dict[str, Any]:
+    """Read the content piece by piece; its hash, its size, the time, and what the web process had at most."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
+    began, digest, size, first = time.perf_counter(), hashlib.sha256(), 0, 0.0
+    connection.request("GET", f"/api/v1/{path}", headers={"Authorization": f"Bearer {key}"})
+    reply = connection.getresponse()
+    assert reply.status == 200, reply.read(500)
+    while piece := reply.read(2**20 if size else 1):
+        first = first or time.perf_counter() - began
+        digest.update(piece)
+        size += len(piece)
+    connection.close()
+    return {
+        "sha256": digest.hexdigest(), "mb": size / 2**20, "first": first, "took": time.perf_counter() - began,
+        "web_mb": max(peak_mb(pid) for pid in server.pids()),
+    }  # fmt: skip
 
 
 def prepare() -> None:
@@ -193,53 +245,87 @@ def key_of(world: Any, name: str, *scopes: str) -> str:
     return create_token(by=world.seat(name), name="Benchmark", scopes=scopes, expires_at=None)[1]
 
 
+def raters_of(server: Server, world: Any, batch: Any, names: list[str]) -> Bench:
+    """A client process with a program for each of the raters, on this batch."""
+    from labeling.models import Item
+
+    client = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.rest", "--client"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )  # fmt: skip
+    plan = {
+        "port": server.port, "batch": str(batch.uuid), "keys": [key_of(world, name, "read", "label") for name in names],
+        "sessions": [session_of(world.people[name]) for name in names],
+        "item": str(Item.objects.order_by("pk").values_list("uuid", flat=True)[0]),
+    }  # fmt: skip
+    assert client.stdin is not None
+    client.stdin.write(json.dumps(plan) + "\n")
+    client.stdin.flush()
+    return Bench(server, client)
+
+
 def measure(items: int, seconds: float, rounds: int, rows: int) -> dict[str, Any]:
     """Labels, and an import; runs in a process of its own, whose environment names the database."""
     prepare()
     from benchmarks.seeding import long_batch
-    from labeling.models import Item
 
     world, batch = long_batch(max(items, 1), max(CLIENTS))
     server = Server(dict(os.environ))
     figures: dict[str, Any] = {"items": items, "cells": []}
-    names = [f"rater{number}" for number in range(max(CLIENTS))]
-    client = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.rest", "--client"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )  # fmt: skip
+    bench = raters_of(server, world, batch, [f"rater{number}" for number in range(max(CLIENTS))])
     try:
-        if items:
-            plan = {
-                "port": server.port, "batch": str(batch.uuid), "keys": [key_of(world, name, "read", "label") for name in names],
-                "sessions": [session_of(world.people[name]) for name in names],
-                "item": str(Item.objects.order_by("pk").values_list("uuid", flat=True)[0]),
-            }  # fmt: skip
-            assert client.stdin is not None
-            client.stdin.write(json.dumps(plan) + "\n")
-            client.stdin.flush()
-            bench = Bench(server, client)
-            for clients in CLIENTS:
-                figures["cells"].append(bench.compare(clients, seconds, rounds))
+        for clients in CLIENTS if items else ():
+            figures["cells"].append(bench.compare(clients, seconds, rounds))
         if rows:
             figures["import"] = import_rows(server, key_of(world, "mel", "read", "import"), rows)
     finally:
-        client.kill()
-        client.wait()
+        bench.client.kill()
+        bench.client.wait()
         server.stop()
     return figures
 
 
-def measure_export(items: int) -> dict[str, Any]:
+def another_batch(world: Any, items: int) -> Any:
+    """An open batch over the first items, for raters at work while others are exported."""
+    from labeling import dispatch, jobs
+    from labeling.claiming import acknowledge_version
+    from labeling.models import Batch
+    from labeling.selection import Selection
+
+    chosen = Selection(external_ids=tuple(f"n{number}" for number in range(items)), order="as_listed")
+    batch = dispatch.create_batch(
+        by=world.seat("olga"),
+        name="Another",
+        guideline_version=world.version,
+        quotas={"generalist": 3},
+        selection=chosen,
+    )
+    dispatch.open_batch(by=world.seat("olga"), batch=batch)
+    while job := jobs.take():
+        jobs.run(job)
+    batch = Batch.objects.select_related("project", "guideline_version").get(pk=batch.pk)
+    assert batch.status == "open"
+    for number in range(LABELING):
+        acknowledge_version(by=world.people[f"rater{number}"], batch=batch)
+    return batch
+
+
+def measure_export(items: int, kinds: list[str]) -> dict[str, Any]:
     """As `measure`, for `items` with three answers each."""
     prepare()
     from benchmarks.datasets import fill
     from benchmarks.seeding import long_batch
 
-    world, batch = long_batch(items, 3)
+    world, batch = long_batch(items, LABELING)
     fill(batch)
+    other = another_batch(world, min(items, LABELED_ITEMS))
     server = Server(dict(os.environ))
+    bench = raters_of(server, world, other, [f"rater{number}" for number in range(LABELING)])
     try:
-        return {"items": items, "cells": [], "export": export_rows(server, key_of(world, "mel", "read", "export"))}
+        key = key_of(world, "mel", "read", "export")
+        return {"items": items, "cells": [], "export": export_rows(server, bench, key, str(batch.uuid), kinds)}
     finally:
+        bench.client.kill()
+        bench.client.wait()
         server.stop()
 
 
@@ -268,15 +354,18 @@ def show(results: list[dict[str, Any]]) -> str:
                 f"| {result['database']} | {got['rows']:,} | {got['mb']:.1f} | {got['sent']:.2f} | {got['worked']:.1f} | {got['worker_cpu']:.1f} "
                 f"| {got['rows'] / (got['sent'] + got['worked']):,.0f} | {got['web_mb']:.0f} | {got['worker_mb']:.0f} |"
             )
-    lines += ["", "| database | items × 3 | dataset | rows | MB | job in s | CPU s | worker MB | first byte ms | download rows/s | web MB |", "|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines += ["", "| database | items × 3 | dataset | rows | MB | job in s | CPU s | worker MB | first byte ms | download rows/s | web MB | labels meanwhile: p50 ms | p95 | p99 |", "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for result in results:
         for got in result.get("export", ()):
-            job = " | | | "
-            if "mb" in got:
+            job, down, raters = " | | | ", " | | ", " | | "
+            if "worked" in got:
                 job = f"{got['mb']:.1f} | {got['worked']:.1f} | {got['worker_cpu']:.1f} | {got['worker_mb']:.0f}"
+            if "took" in got:
+                down = f"{1000 * got['first']:.0f} | {got['rows'] / got['took']:,.0f} | {got['web_mb']:.0f}"
+            if spent := got.get("raters"):
+                raters = f"{spent['p50']} | {spent['p95']} | {spent['p99']}"
             lines.append(
-                f"| {result['database']} | {result['items']:,} | {got['name']} | {got['rows']:,} | {job} "
-                f"| {1000 * got['first']:.0f} | {got['rows'] / got['took']:,.0f} | {got['web_mb']:.0f} |"
+                f"| {result['database']} | {result['items']:,} | {got['name']} | {got['rows']:,} | {job} | {down} | {raters} |"
             )
     return "\n".join(lines)
 
@@ -286,7 +375,7 @@ def run_on(database: str, items: int, export: int, options: argparse.Namespace) 
         done = subprocess.run(
             [
                 sys.executable, "-m", "benchmarks.rest", "--inside", "--items", str(items), "--seconds", str(options.seconds),
-                "--rounds", str(options.rounds), "--rows", str(options.rows), "--export", str(export),
+                "--rounds", str(options.rounds), "--rows", str(options.rows), "--export", str(export), "--kinds", options.kinds,
             ],
             cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True,
         )  # fmt: skip
@@ -301,6 +390,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=100_000, help="rows to import; 0 leaves it out")
     parser.add_argument("--export", type=int, default=100_000, help="items × 3 answers to export; 0 leaves it out")
+    parser.add_argument("--kinds", default=",".join(EXPORTS), help="which datasets")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--client", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -309,7 +399,7 @@ def main() -> None:
     elif options.inside:
         print(
             json.dumps(
-                measure_export(options.export)
+                measure_export(options.export, options.kinds.split(","))
                 if options.export
                 else measure(int(options.items), options.seconds, options.rounds, options.rows)
             )
