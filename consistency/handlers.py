@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labeling.signals import item_settled
 
-from . import adjudication, gains, input_reporting, ledger, measuring, voting  # noqa: F401
+from . import gains, holding, input_reporting, ledger, measuring, voting  # noqa: F401
 from .comparing import on_item_settled
 
 item_settled.connect(on_item_settled, dispatch_uid="compare_settled_item")

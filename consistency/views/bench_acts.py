@@ -11,6 +11,7 @@ from labeling.access import Seat
 from labeling.refusals import BadValue, Refusal
 
 from .. import adjudication as acts
+from .. import discussing, holding
 from ..adjudication import Ruling
 from ..models import Disagreement
 
@@ -29,18 +30,18 @@ def ruling_from(given: Mapping[str, Any]) -> Ruling:
 
 
 def _hold(seat: Seat, case: Disagreement, form: QueryDict) -> str:
-    acts.hold_disagreement(by=seat, disagreement=case)
+    holding.hold_disagreement(by=seat, disagreement=case)
     return ""
 
 
 def _release(seat: Seat, case: Disagreement, form: QueryDict) -> str:
-    acts.release_hold(by=seat, disagreement=case, token=form.get("token", ""))
+    holding.release_hold(by=seat, disagreement=case, token=form.get("token", ""))
     return ""
 
 
 def _token(seat: Seat, case: Disagreement, form: QueryDict) -> str:
     """The hold of the form, or a fresh one: without a script nobody held the case before."""
-    return form.get("token") or str(acts.hold_disagreement(by=seat, disagreement=case).hold_token)
+    return form.get("token") or str(holding.hold_disagreement(by=seat, disagreement=case).hold_token)
 
 
 def _rule(seat: Seat, case: Disagreement, form: QueryDict) -> str:
@@ -68,12 +69,12 @@ def rule_cluster(
 
 
 def _discuss(seat: Seat, case: Disagreement, form: QueryDict) -> str:
-    acts.open_discussion(by=seat, disagreement=case, token=_token(seat, case, form), text=form.get("text", ""))
+    discussing.open_discussion(by=seat, disagreement=case, token=_token(seat, case, form), text=form.get("text", ""))
     return "The raters of this item are asked. It waits under “In discussion”."
 
 
 def _say(seat: Seat, case: Disagreement, form: QueryDict) -> str:
-    acts.say_in_discussion(by=seat, disagreement=case, text=form.get("text", ""))
+    discussing.say_in_discussion(by=seat, disagreement=case, text=form.get("text", ""))
     return ""
 
 

@@ -19,6 +19,7 @@ from labeling.views.decorators import member_page, person
 from labeling.views.json_calls import json_act
 
 from .. import adjudication as acts
+from .. import discussing, holding
 from ..models import Disagreement
 from .bench import case_at
 from .bench_acts import rule_cluster, ruling_from
@@ -76,17 +77,17 @@ def _text(body: Mapping[str, Any], name: str) -> str:
 @call
 def bench_hold(seat: Seat, case: Disagreement, body: dict[str, Any], at: datetime) -> dict[str, Any]:
     """Hold a case while it is on the screen."""
-    return _held_json(acts.hold_disagreement(by=seat, disagreement=case, at=at))
+    return _held_json(holding.hold_disagreement(by=seat, disagreement=case, at=at))
 
 
 @call
 def bench_extend(seat: Seat, case: Disagreement, body: dict[str, Any], at: datetime) -> dict[str, Any]:
-    return _held_json(acts.extend_hold(by=seat, disagreement=case, token=_text(body, "token"), at=at))
+    return _held_json(holding.extend_hold(by=seat, disagreement=case, token=_text(body, "token"), at=at))
 
 
 @call
 def bench_release(seat: Seat, case: Disagreement, body: dict[str, Any], at: datetime) -> dict[str, Any]:
-    acts.release_hold(by=seat, disagreement=case, token=_text(body, "token"), at=at)
+    holding.release_hold(by=seat, disagreement=case, token=_text(body, "token"), at=at)
     return {}
 
 
@@ -117,5 +118,5 @@ def bench_rule(seat: Seat, case: Disagreement, body: dict[str, Any], at: datetim
 
 @call
 def bench_discuss(seat: Seat, case: Disagreement, body: dict[str, Any], at: datetime) -> dict[str, Any]:
-    acts.open_discussion(by=seat, disagreement=case, token=_text(body, "token"), text=_text(body, "text"), at=at)
+    discussing.open_discussion(by=seat, disagreement=case, token=_text(body, "token"), text=_text(body, "text"), at=at)
     return {}

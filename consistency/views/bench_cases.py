@@ -15,7 +15,7 @@ from labeling.queries.guideline_content import draft_of
 from labeling.views.item_html import item_as_shown, picture_or_words
 from labeling.vocabulary import Cohort, Outcome
 
-from .. import adjudication as acts
+from .. import bench
 from ..models import Disagreement
 from ..queries import bench as reads
 from ..queries import cases
@@ -52,7 +52,7 @@ def case_context(
     values = values_of(version, project)
     names = {label["key"]: label["name"] for label in values}
     digits = {label["key"]: label["digit"] for label in values}
-    own = acts.rated(seat.membership, case.batch_item.item_id)
+    own = bench.rated(seat.membership, case.batch_item.item_id)
     mine = case.status == DisagreementStatus.HELD and case.holder_id == seat.membership.pk
     other = held_by_other(case, seat)
     unruled = case.status in reads.UNRULED

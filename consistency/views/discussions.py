@@ -19,7 +19,7 @@ from labeling.refusals import NotSeen, Refusal
 from labeling.views.decorators import member_page, person
 from labeling.views.item_html import one_line
 
-from .. import adjudication as acts
+from .. import discussing
 from ..models import Disagreement
 from ..queries import cases
 from ..queries.people import rater_names
@@ -40,7 +40,7 @@ def discussion_say(request: HttpRequest, slug: str, uuid: UUID) -> HttpResponse:
     if case is None or place is None:
         raise NotSeen("not_found", "There is no such discussion for you.")
     try:
-        acts.say_in_discussion(by=seat, disagreement=case, text=request.POST.get("text", ""))
+        discussing.say_in_discussion(by=seat, disagreement=case, text=request.POST.get("text", ""))
     except NotSeen:
         raise
     except Refusal as refusal:

@@ -33,7 +33,7 @@ from ..statistics.estimate import Estimate
 from ..vocabulary import Scope
 from .figure_rows import Names, cohort_word, figure
 from .figures import ALPHA, groups_of, scope_of
-from .hlp import REST, kinds_of, value_of
+from .hlp_kinds import REST, kinds_of, value_of
 
 MOST_RATERS = 40
 # A hint about a person needs this many timed answers, and this share of quick ones.

@@ -13,8 +13,9 @@ from api.datasets.building import define_dataset
 from api.models import DatasetVersion
 from api.queries.datasets import build_job
 from api.vocabulary import DatasetStatus, Scope
-from consistency.adjudication import Ruling, hold_disagreement, rule_on
+from consistency.adjudication import Ruling, rule_on
 from consistency.comparing import compare_batch
+from consistency.holding import hold_disagreement
 from consistency.models import Disagreement
 from consistency.vocabulary import DisagreementStatus
 from labeling import dispatch, jobs

@@ -26,8 +26,9 @@ from api.datasets.files import folder, path_of
 from api.datasets.withdrawing import note_withdrawals
 from api.models import DatasetNotice, DatasetVersion
 from api.queries.datasets import datasets_that_hold
-from consistency.adjudication import Ruling, hold_disagreement, rule_on
+from consistency.adjudication import Ruling, rule_on
 from consistency.comparing import compare_batch
+from consistency.holding import hold_disagreement
 from consistency.models import Disagreement, Slice
 from labeling import dispatch, jobs
 from labeling.db import seals

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from consistency import comparing
-from consistency.adjudication import Ruling, hold_disagreement, rule_on
+from consistency.adjudication import Ruling, rule_on
+from consistency.holding import hold_disagreement
 from consistency.models import Adjudication, Disagreement, Resolution
 from labeling.models import Assignment, Batch
 from labeling.submission import Answer, submit_annotation

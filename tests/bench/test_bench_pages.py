@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from consistency import adjudication, comparing
+from consistency import comparing, holding
 from consistency.models import Adjudication, Disagreement, DiscussionMessage
 from labeling import dispatch
 from labeling.models import Assignment, Batch, BatchItem, Membership, User
@@ -290,7 +290,7 @@ def test_the_next_case_is_one_the_person_may_rule_on(world: World) -> None:
     from consistency.queries.bench import QueueFilter, next_case
 
     batch = disputed(world)
-    adjudication.hold_disagreement(by=world.seat("olga"), disagreement=case_of(batch, "n2"))
+    holding.hold_disagreement(by=world.seat("olga"), disagreement=case_of(batch, "n2"))
     after = case_of(batch, "n1")
     found = next_case(batch, QueueFilter(), after=after, member=world.member("sam"))
     assert found == case_of(batch, "n3")

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from consistency import adjudication as bench
-from consistency import comparing, voting
+from consistency import comparing, discussing, holding, voting
 from consistency.models import Adjudication, Disagreement, DiscussionMessage, Resolution, ResolutionRun
 from labeling import dispatch
 from labeling.models import Assignment, BatchItem, Event, Gold, Membership
@@ -55,7 +55,7 @@ def test_a_ruling_needs_hold_reason_and_the_answers_that_were_seen(world: World)
     sam, case = world.seat("sam"), case_of(batch, "n1")
     with refused("hold_lost"):
         bench.rule_on(by=sam, disagreement=case, token=uuid.uuid4(), seen=case.input_sha256, ruling=ruling())
-    held = bench.hold_disagreement(by=sam, disagreement=case)
+    held = holding.hold_disagreement(by=sam, disagreement=case)
     token = held.hold_token
     assert token is not None
     for bad, field in (
@@ -94,7 +94,7 @@ def test_a_ruling_needs_hold_reason_and_the_answers_that_were_seen(world: World)
 def test_answers_that_agree_by_now_are_not_ruled_on(world: World) -> None:
     batch = disputed(world)
     sam, case = world.seat("sam"), case_of(batch, "n1")
-    token = bench.hold_disagreement(by=sam, disagreement=case).hold_token
+    token = holding.hold_disagreement(by=sam, disagreement=case).hold_token
     assert token is not None
     revise(world, batch, "gina", "n1", Answer(value=A))
     comparing.compare_batch(batch=batch)  # dismisses the case although it is held
@@ -102,7 +102,7 @@ def test_answers_that_agree_by_now_are_not_ruled_on(world: World) -> None:
     with refused("hold_lost"):
         bench.rule_on(by=sam, disagreement=case, token=token, seen=case.input_sha256, ruling=ruling())
     with refused("dismissed"):
-        bench.hold_disagreement(by=sam, disagreement=case)
+        holding.hold_disagreement(by=sam, disagreement=case)
     assert [r.method for r in resolutions(batch, "n1")] == ["unanimous"]
 
 
@@ -110,32 +110,32 @@ def test_holds(world: World) -> None:
     batch = disputed(world)
     sam, olga, case = world.seat("sam"), world.seat("olga"), case_of(batch, "n1")
     now = timezone.now()
-    first = bench.hold_disagreement(by=sam, disagreement=case, at=now)
-    assert first.hold_until == now + bench.HOLD
+    first = holding.hold_disagreement(by=sam, disagreement=case, at=now)
+    assert first.hold_until == now + holding.HOLD
     with refused("held_by_other"):
-        bench.hold_disagreement(by=olga, disagreement=case, at=now + timedelta(minutes=9))
-    again = bench.hold_disagreement(by=sam, disagreement=case, at=now + timedelta(minutes=5))
+        holding.hold_disagreement(by=olga, disagreement=case, at=now + timedelta(minutes=9))
+    again = holding.hold_disagreement(by=sam, disagreement=case, at=now + timedelta(minutes=5))
     assert again.hold_token == first.hold_token
     assert first.hold_token is not None
-    bench.extend_hold(by=sam, disagreement=case, token=first.hold_token, at=now + timedelta(minutes=8))
+    holding.extend_hold(by=sam, disagreement=case, token=first.hold_token, at=now + timedelta(minutes=8))
     with refused("held_by_other"):
-        bench.hold_disagreement(by=olga, disagreement=case, at=now + timedelta(minutes=17))
+        holding.hold_disagreement(by=olga, disagreement=case, at=now + timedelta(minutes=17))
     # The lease ran out: another takes the case, and the first one's token is worth nothing.
-    taken = bench.hold_disagreement(by=olga, disagreement=case, at=now + timedelta(minutes=19))
+    taken = holding.hold_disagreement(by=olga, disagreement=case, at=now + timedelta(minutes=19))
     assert taken.holder == olga.membership
     with refused("hold_lost"):
-        bench.extend_hold(by=sam, disagreement=case, token=first.hold_token)
+        holding.extend_hold(by=sam, disagreement=case, token=first.hold_token)
     with refused("hold_lost"):
         bench.rule_on(by=sam, disagreement=case, token=first.hold_token, seen=case.input_sha256, ruling=ruling())
-    bench.release_hold(by=sam, disagreement=case, token=first.hold_token)  # not theirs any more: nothing happens
+    holding.release_hold(by=sam, disagreement=case, token=first.hold_token)  # not theirs any more: nothing happens
     assert case_of(batch, "n1").status == "held"
     assert taken.hold_token is not None
-    bench.release_hold(by=olga, disagreement=case, token=taken.hold_token)
-    bench.release_hold(by=olga, disagreement=case, token=taken.hold_token)
+    holding.release_hold(by=olga, disagreement=case, token=taken.hold_token)
+    holding.release_hold(by=olga, disagreement=case, token=taken.hold_token)
     assert case_of(batch, "n1").status == "open"
-    bench.hold_disagreement(by=sam, disagreement=case, at=now)
-    assert bench.sweep_holds(now + timedelta(minutes=9)) == 0
-    assert bench.sweep_holds(now + timedelta(minutes=11)) == 1
+    holding.hold_disagreement(by=sam, disagreement=case, at=now)
+    assert holding.sweep_holds(now + timedelta(minutes=9)) == 0
+    assert holding.sweep_holds(now + timedelta(minutes=11)) == 1
     assert case_of(batch, "n1").status == "open"
 
 
@@ -154,7 +154,7 @@ def test_nobody_rules_on_an_item_they_rated(world: World) -> None:
     world.say(other, "sam", {"n1": A})  # in another batch, and it is still their own item
     case = case_of(batch, "n1")
     with pytest.raises(NotAllowed) as caught:
-        bench.hold_disagreement(by=world.seat("sam"), disagreement=case)
+        holding.hold_disagreement(by=world.seat("sam"), disagreement=case)
     assert caught.value.code == "own_item"
     report = bench.rule_on_cluster(
         by=world.seat("sam"), batch=batch, ruling=ruling(B),
@@ -162,7 +162,7 @@ def test_nobody_rules_on_an_item_they_rated(world: World) -> None:
     )  # fmt: skip
     assert [(one.disagreement, one.code) for one in report.refused] == [(case.uuid, "own_item")]
     assert [one.disagreement.uuid for one in report.rulings] == [case_of(batch, "n2").uuid]
-    assert bench.hold_disagreement(by=world.seat("olga"), disagreement=case).status == "held"
+    assert holding.hold_disagreement(by=world.seat("olga"), disagreement=case).status == "held"
 
 
 def test_who_may_rule(world: World) -> None:
@@ -170,12 +170,12 @@ def test_who_may_rule(world: World) -> None:
     case = case_of(batch, "n1")
     for name in ("mel", "tom"):
         with pytest.raises(NotAllowed):
-            bench.hold_disagreement(by=world.seat(name), disagreement=case)
+            holding.hold_disagreement(by=world.seat(name), disagreement=case)
     from labeling import access
 
     otto = access.project_for(world.people["otto"], "phones-otto")
     with pytest.raises(NotSeen):
-        bench.hold_disagreement(by=otto, disagreement=case)
+        holding.hold_disagreement(by=otto, disagreement=case)
 
 
 def test_people_who_are_still_answering_are_waited_for(world: World) -> None:
@@ -187,7 +187,7 @@ def test_people_who_are_still_answering_are_waited_for(world: World) -> None:
     case = case_of(batch, "n1")
     assert not case.complete
     with refused("not_complete"):
-        bench.hold_disagreement(by=world.seat("sam"), disagreement=case)
+        holding.hold_disagreement(by=world.seat("sam"), disagreement=case)
     dispatch.close_batch(by=world.seat("olga"), batch=batch)
     run_jobs()
     assert rule(world, batch, "n1").value == A
@@ -196,7 +196,7 @@ def test_people_who_are_still_answering_are_waited_for(world: World) -> None:
 def test_a_distribution_or_nothing_may_be_the_answer(world: World) -> None:
     batch = disputed(world)
     sam, case = world.seat("sam"), case_of(batch, "n1")
-    token = bench.hold_disagreement(by=sam, disagreement=case).hold_token
+    token = holding.hold_disagreement(by=sam, disagreement=case).hold_token
     assert token is not None
     kept = bench.keep_distribution(
         by=sam, disagreement=case, token=token, seen=case.input_sha256, rationale="Taste."
@@ -213,8 +213,8 @@ def test_a_cluster_under_one_rationale(world: World) -> None:
     batch = disputed(world, items=("n1", "n2", "n3", "n4"))
     sam, olga = world.seat("sam"), world.seat("olga")
     cases = [(case_of(batch, item).uuid, case_of(batch, item).input_sha256) for item in ("n1", "n2", "n3", "n4")]
-    bench.hold_disagreement(by=olga, disagreement=case_of(batch, "n2"))
-    bench.hold_disagreement(by=sam, disagreement=case_of(batch, "n1"))
+    holding.hold_disagreement(by=olga, disagreement=case_of(batch, "n2"))
+    holding.hold_disagreement(by=sam, disagreement=case_of(batch, "n1"))
     revise(world, batch, "gina", "n3", Answer(value=A))
     report = bench.rule_on_cluster(by=sam, batch=batch, cases=cases, ruling=ruling(B))
     assert {(one.disagreement, one.code) for one in report.refused} == {
@@ -270,19 +270,19 @@ def test_a_chunk_is_written_whole_or_not_at_all(world: World, monkeypatch: pytes
 def test_discussion(world: World) -> None:
     batch = disputed(world)
     sam, case = world.seat("sam"), case_of(batch, "n1")
-    token = bench.hold_disagreement(by=sam, disagreement=case).hold_token
+    token = holding.hold_disagreement(by=sam, disagreement=case).hold_token
     assert token is not None
     with refused("not_discussed"):
-        bench.say_in_discussion(by=world.seat("gene"), disagreement=case, text="Hello?")
+        discussing.say_in_discussion(by=world.seat("gene"), disagreement=case, text="Hello?")
     with pytest.raises(BadValue):
-        bench.open_discussion(by=sam, disagreement=case, token=token, text=" ")
-    bench.open_discussion(by=sam, disagreement=case, token=token, text="How long is it, do you think?")
+        discussing.open_discussion(by=sam, disagreement=case, token=token, text=" ")
+    discussing.open_discussion(by=sam, disagreement=case, token=token, text="How long is it, do you think?")
     case = case_of(batch, "n1")
     assert (case.status, case.holder) == ("discussing", None)
     assert case.batch_item.revealed_at is not None
-    bench.say_in_discussion(by=world.seat("gene"), disagreement=case, text="About 0.2 mm.")
+    discussing.say_in_discussion(by=world.seat("gene"), disagreement=case, text="About 0.2 mm.")
     with pytest.raises(NotSeen):  # tom did not rate it
-        bench.say_in_discussion(by=world.seat("tom"), disagreement=case, text="Let me in.")
+        discussing.say_in_discussion(by=world.seat("tom"), disagreement=case, text="Let me in.")
     revise(world, batch, "gene", "n1", Answer(outcome="cannot_label", reason="Too small to say."))
     place = Assignment.objects.get(batch=batch, member=world.member("gene"), batch_item=case.batch_item)
     assert [row.blind for row in place.annotations.order_by("revision")] == [True, False]
@@ -290,13 +290,13 @@ def test_discussion(world: World) -> None:
     case = case_of(batch, "n1")
     assert (case.kind, case.status) == ("outcome", "discussing")
     # A hold that ends goes back to the discussion; a ruling ends it.
-    held = bench.hold_disagreement(by=sam, disagreement=case)
+    held = holding.hold_disagreement(by=sam, disagreement=case)
     assert held.hold_token is not None
-    bench.release_hold(by=sam, disagreement=case, token=held.hold_token)
+    holding.release_hold(by=sam, disagreement=case, token=held.hold_token)
     assert case_of(batch, "n1").status == "discussing"
     rule(world, batch, "n1")
     with refused("not_discussed"):
-        bench.say_in_discussion(by=sam, disagreement=case, text="One more thing.")
+        discussing.say_in_discussion(by=sam, disagreement=case, text="One more thing.")
     assert [m.text for m in DiscussionMessage.objects.all()] == ["How long is it, do you think?", "About 0.2 mm."]
 
 
@@ -331,7 +331,7 @@ def test_voting_is_the_last_resort(world: World) -> None:
         voting.resolve_by_vote(by=olga, batch=batch, method="unanimous")
     kept = voting.resolve_by_vote(by=olga, batch=batch, method="majority")
     assert (kept.resolved, kept.ties) == (0, 0)  # nothing within a threshold of 0, and no case was released
-    bench.hold_disagreement(by=world.seat("sam"), disagreement=case_of(batch, "n3"))
+    holding.hold_disagreement(by=world.seat("sam"), disagreement=case_of(batch, "n3"))
     report = voting.resolve_by_vote(by=olga, batch=batch, method="majority", release=True)
     assert (report.resolved, report.ties) == (1, 1)
     (voted,) = resolutions(batch, "n1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from consistency import adjudication
+from consistency import holding
 from consistency.models import Adjudication, Disagreement
 from labeling.submission import Answer
 from tests.bench.helpers import B, case_of, disputed, revise
@@ -132,7 +132,7 @@ def test_holds_come_and_go_with_the_case(world: World, sit: Sit, watch: Watch) -
     batch = disputed(world)
     page = at_the_bench(world, sit)
     first = shown(page)
-    adjudication.hold_disagreement(by=world.seat("olga"), disagreement=case_of(batch, "n3"))
+    holding.hold_disagreement(by=world.seat("olga"), disagreement=case_of(batch, "n3"))
     press(page, "j")
     expect(page.locator("#case-main h1")).not_to_have_text(first)
     expect(page.locator("#hold-words")).to_contain_text("held for you")

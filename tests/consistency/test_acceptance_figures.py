@@ -11,7 +11,8 @@ from consistency.measuring import measure_now
 from consistency.queries.figures import figures_of
 from consistency.queries.slices import SliceFilter
 from consistency.slicing import save_slice
-from consistency.views.hlp import Kind, ranking
+from consistency.views.hlp_kinds import Kind
+from consistency.views.hlp_pieces import ranking
 from labeling.models import Batch
 from labeling.references import adopt_reference
 from tests.consistency.stories import Story, Told, predict, tell

@@ -9,9 +9,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from consistency.adjudication import hold_disagreement, rule_on
+from consistency.adjudication import rule_on
 from consistency.comparing import compare_batch, sweep_uncompared
 from consistency.gains import measure_gain
+from consistency.holding import hold_disagreement
 from consistency.measuring import measure_now
 from consistency.models import Disagreement
 from consistency.queries import ratings

@@ -79,7 +79,7 @@ def _together(*acts: Callable[[], None]) -> list[str]:
 
 def _sabotage(name: str) -> None:
     """Switch one guard off; `tests/races/test_bench_races.py` says where each must show."""
-    from consistency import adjudication, comparing
+    from consistency import adjudication, bench, comparing, holding
     from consistency.adjudication import Refusal
 
     if name == "hold_without_compare":
@@ -91,17 +91,18 @@ def _sabotage(name: str) -> None:
                 setattr(row, key, value)
             return True
 
-        looked = adjudication._case
+        looked = bench.case_of
 
         def unlocked(by: Any, disagreement: Any, *, lock: bool = True) -> Any:
             case = looked(by, disagreement, lock=False)
             time.sleep(random.uniform(0, 0.02))
             return case
 
-        adjudication._case = unlocked
-        adjudication.transitions = type("Loose", (), {"move": staticmethod(move)})  # type: ignore[assignment]
+        bench.case_of = unlocked
+        for acts in (adjudication, holding):
+            acts.transitions = type("Loose", (), {"move": staticmethod(move)})  # type: ignore[assignment]
     elif name == "ruling_without_compare":
-        adjudication._refuse_stale = lambda case, verdict, seen: None  # type: ignore[assignment]
+        bench.refuse_stale = lambda case, verdict, seen: None  # type: ignore[assignment]
     elif name == "comparing_without_lock":
         guarded = comparing.compare_items
 
@@ -130,7 +131,8 @@ def _ruling(value: str, who: str) -> Any:
 
 def two_rulers(world: Any) -> dict[str, Any]:
     """Four SMEs hold and rule every case at once: each case has one holder at a time and one ruling."""
-    from consistency.adjudication import hold_disagreement, rule_on
+    from consistency.adjudication import rule_on
+    from consistency.holding import hold_disagreement
     from consistency.models import Adjudication, Disagreement
 
     batch = _disputed(world)
@@ -163,7 +165,8 @@ def two_rulers(world: Any) -> dict[str, Any]:
 
 def revising(world: Any) -> dict[str, Any]:
     """gina changes each answer while SMEs rule on what they saw: no ruling is over answers its SME did not see."""
-    from consistency.adjudication import hold_disagreement, rule_on
+    from consistency.adjudication import rule_on
+    from consistency.holding import hold_disagreement
     from consistency.models import Adjudication, Disagreement
     from labeling.models import Annotation, Assignment
     from labeling.refusals import Refusal

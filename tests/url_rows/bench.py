@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from consistency import adjudication
+from consistency import discussing, holding
 from consistency.input_reporting import report_now
 from consistency.models import Disagreement
 from labeling.models import Batch
@@ -50,9 +50,9 @@ def in_discussion(world: World) -> dict[str, Any]:
     kwargs = scene(world)
     case = Disagreement.objects.get(uuid=kwargs["uuid"])
     if case.status == "open":
-        held = adjudication.hold_disagreement(by=world.seat("sam"), disagreement=case)
+        held = holding.hold_disagreement(by=world.seat("sam"), disagreement=case)
         assert held.hold_token is not None
-        adjudication.open_discussion(
+        discussing.open_discussion(
             by=world.seat("sam"), disagreement=case, token=held.hold_token, text="How long is it?"
         )
     return kwargs

@@ -7,7 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from consistency import adjudication
+from consistency import adjudication, discussing, holding
 from consistency.adjudication import Ruling
 from consistency.measuring import figures_for
 from consistency.models import Adjudication, AgreementEstimate, Disagreement, Resolution
@@ -205,7 +205,7 @@ class DisagreementHold(CaseEndpoint):
         description="For ten minutes; again, it is renewed. Nobody holds a case of an item they rated (403).",
     )  # fmt: skip
     def post(self, call: Call) -> Any:
-        held = adjudication.hold_disagreement(by=call.seat, disagreement=call.row, at=call.at)
+        held = holding.hold_disagreement(by=call.seat, disagreement=call.row, at=call.at)
         call.row.refresh_from_db()
         return {**whole_case(call, call.row), "token": held.hold_token}
 
@@ -216,7 +216,7 @@ class DisagreementRelease(CaseEndpoint):
         conflicts=("archived",),
     )  # fmt: skip
     def post(self, call: Call) -> Any:
-        adjudication.release_hold(by=call.seat, disagreement=call.row, token=call.body["token"], at=call.at)
+        holding.release_hold(by=call.seat, disagreement=call.row, token=call.body["token"], at=call.at)
 
 
 def ruling_of(body: dict[str, Any]) -> Ruling:
@@ -260,7 +260,7 @@ class DisagreementDiscuss(CaseEndpoint):
         description="What they change after this is no longer blind, and no longer counts for agreement.",
     )  # fmt: skip
     def post(self, call: Call) -> Any:
-        message = adjudication.open_discussion(
+        message = discussing.open_discussion(
             by=call.seat, disagreement=call.row, token=call.body["token"], text=call.body["text"], at=call.at
         )
         return {"uuid": message.uuid, "disagreement": call.row.uuid, "text": message.text, "at": message.at}
