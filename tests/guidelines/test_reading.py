@@ -123,9 +123,9 @@ def test_words_are_compared_and_not_letters() -> None:
 def test_a_long_text_is_compared_in_a_moment() -> None:
     old = "\n".join(f"Paragraph {n} says something about marks and pits." for n in range(4000))
     new = old.replace("Paragraph 77 says", "Paragraph 77 tells") + "\nA last line."
-    start = time.perf_counter()
+    start = time.process_time()
     before, after = word_diff(old, new)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
     assert [text for kind, text in before if kind == "gone"] == ["says"]
     assert next(text for kind, text in after if kind == "added") == "tells"
     assert "".join(text for _, text in after) == new
