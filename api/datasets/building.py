@@ -35,10 +35,12 @@ from ..vocabulary import DatasetStatus
 from . import files, formats
 from .definition import Definition, Splits, check_definition
 from .manifest import make_manifest
-from .reading import Labeled, Reader, rater_of
+from .reading import Labeled, Reader
 from .rows import Shape, raw_rows
 
 JOB = "build_dataset"
+# Made once: `json.dumps` makes an encoder for every row.
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def define_dataset(
@@ -161,7 +163,7 @@ class _Gathered:
         self.lineage["batches"].add(labeled.batch)
         if labeled.import_run:
             self.lineage["import_runs"].add(labeled.import_run)
-        self.lineage["raters"].update(rater_of(answer) for answer in labeled.answers)
+        self.lineage["raters"].update(answer["rater"] for answer in labeled.answers)
 
 
 def _label(value: Any) -> str:
@@ -236,7 +238,7 @@ def _first_pass(reader: Reader, gathered: _Gathered, out: IO[str], run: jobs.Job
             gathered.take(labeled)
             for row in raw_rows(labeled, reader.definition):
                 gathered.shape.see(row)
-                out.write(json.dumps([number, row], ensure_ascii=False) + "\n")
+                out.write(_as_json([number, row]) + "\n")
         done += len(page)
         run.report(done, total, "Reading items")
 

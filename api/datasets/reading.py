@@ -16,7 +16,17 @@ from django.db.models import Max, QuerySet
 from consistency.models import Disagreement, Resolution, Slice
 from consistency.vocabulary import DisagreementStatus, ResolutionMethod
 from labeling.hashing import canonical_json
-from labeling.models import Annotation, Batch, BatchItem, Exclusion, GuidelineVersion, Item, ItemTag, Project
+from labeling.models import (
+    Annotation,
+    Batch,
+    BatchItem,
+    Exclusion,
+    GuidelineVersion,
+    Item,
+    ItemTag,
+    Membership,
+    Project,
+)
 from labeling.pseudonyms import pseudonym
 from labeling.queries.version_chain import VersionChain
 from labeling.selection import Selection, matching
@@ -26,6 +36,14 @@ from .definition import Definition
 
 ITEMS_PER_PAGE = 500
 KINDS = (BatchKind.LABEL, BatchKind.RELABEL, BatchKind.IMPORT)
+# What every dataset reads of an answer, and what only one of every annotation writes.
+ANSWER = (
+    "assignment_id", "assignment__batch_item_id", "assignment__cohort", "assignment__member_id", "uuid", "value", "outcome",
+    "borderline",
+)  # fmt: skip
+WHOLE_ANSWER = (
+    *ANSWER, "second_value", "reason", "comment", "confidence", "seconds", "origin", "assisted_by", "blind", "revision", "at",
+)  # fmt: skip
 
 
 @dataclass
@@ -60,6 +78,7 @@ class Reader:
         self.version = GuidelineVersion.objects.get(project=project, number=definition.guideline_version or 0)
         self.chain = VersionChain(self.version)
         self.excluded: Counter[str] = Counter()
+        self._pseudonyms: dict[int, str] = {}
         # Everything is read up to these rows, so that pages read minutes apart tell of one moment.
         self.as_of = as_of or {
             "item": Item.objects.filter(project=project).aggregate(n=Max("pk"))["n"] or 0,
@@ -176,22 +195,26 @@ class Reader:
                 pk__lte=self.as_of["annotation"],
             )
             .order_by("assignment__cohort", "assignment__ordinal", "assignment_id", "revision")
-            .values(
-                "assignment_id", "assignment__batch_item_id", "assignment__cohort", "assignment__member_id",
-                "assignment__member__uuid", "uuid", "value", "outcome", "borderline", "second_value", "reason",
-                "comment", "confidence", "seconds", "origin", "assisted_by", "blind", "revision", "at",
-            )
-        )  # fmt: skip
+            .values(*(WHOLE_ANSWER if self.definition.labels == "annotations" else ANSWER))
+        )
         places: dict[int, dict[str, Any]] = {}
         for row in rows:  # in order of revision, so the last one stands
             aside = row["assignment__member_id"] in self._members_aside or row["assignment_id"] in self._places_aside
             if not aside and row["assignment__batch_item_id"] in wanted:
                 places[row["assignment_id"]] = dict(row)
+        self._learn_pseudonyms({answer["assignment__member_id"] for answer in places.values()})
         found: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for answer in places.values():
             if not self.definition.cohort or answer["assignment__cohort"] == self.definition.cohort:
+                answer["rater"] = self._pseudonyms[answer["assignment__member_id"]]
                 found[answer["assignment__batch_item_id"]].append(answer)
         return found
+
+    def _learn_pseudonyms(self, members: set[int]) -> None:
+        unknown = sorted(members - self._pseudonyms.keys())
+        for start in range(0, len(unknown), 500):
+            rows = Membership.objects.filter(pk__in=unknown[start : start + 500]).values_list("pk", "uuid")
+            self._pseudonyms |= {pk: pseudonym(uuid) for pk, uuid in rows}
 
     def _waiting(self, first: int, last: int) -> set[int]:
         rows = Disagreement.objects.filter(
@@ -288,8 +311,3 @@ def _key(value: Any) -> str:
 
 def _text(value: Any) -> str | None:
     return str(value) if value else None
-
-
-def rater_of(answer: dict[str, Any]) -> str:
-    """The pseudonym of who gave an answer."""
-    return pseudonym(answer["assignment__member__uuid"])

@@ -11,7 +11,7 @@ from labeling.hashing import canonical_json
 from labeling.vocabulary import Outcome
 
 from .definition import Definition
-from .reading import Labeled, rater_of
+from .reading import Labeled
 
 # More metadata fields than this make one JSON column: no table of people's making has a thousand columns.
 MOST_FIELDS = 200
@@ -66,7 +66,7 @@ def raw_rows(labeled: Labeled, definition: Definition) -> Iterator[dict[str, Any
 def _annotation(answer: dict[str, Any]) -> dict[str, Any]:
     return {
         "annotation": str(answer["uuid"]),
-        "rater": rater_of(answer),
+        "rater": answer["rater"],
         "cohort": answer["assignment__cohort"],
         "outcome": answer["outcome"],
         "value": answer.get("read_as") if answer["outcome"] == Outcome.LABELED else None,
