@@ -28,9 +28,12 @@ AT_ONCE = 4
 
 
 @each_minute("annotation_feed")
-def number_annotations(at: datetime | None = None, *, chunks: int = 100_000) -> int:
-    """Number what has been committed and has no number yet; returns how many. Repeats safely, also at the same time."""
-    count, start = 0, 0
+def number_annotations(at: datetime | None = None, *, chunks: int = 100_000, start: int = 0) -> int:
+    """Number what has been committed and has no number yet; returns how many. Repeats safely, also at the same time.
+
+    With `start`, what lies behind that id comes first.
+    """
+    count = 0
     for _ in range(chunks):
         numbered, last = _number_chunk(at or timezone.now(), start)
         count += numbered
@@ -45,7 +48,13 @@ def number_annotations(at: datetime | None = None, *, chunks: int = 100_000) -> 
 def number_new(at: datetime | None = None) -> int:
     """As `number_annotations`, for a reader who asks now: some chunks, and no write when nothing waits."""
     cursor = FeedCursor.objects.filter(pk=1).first()
-    if cursor is not None and not _waiting(cursor.settled_through, 1):
+    if cursor is None:
+        return number_annotations(at, chunks=AT_ONCE)
+    # Behind the highest id that has a number nothing has one, so nothing numbered is looked through there.
+    highest = AnnotationFeed.objects.order_by("-annotation_id").values_list("annotation_id", flat=True).first() or 0
+    if highest > cursor.settled_through and _waiting(highest, 1):
+        return number_annotations(at, chunks=AT_ONCE, start=highest)
+    if not _waiting(cursor.settled_through, 1):
         return 0
     return number_annotations(at, chunks=AT_ONCE)
 

@@ -102,7 +102,7 @@ def test_what_is_settled_is_not_looked_through_again(
     number_annotations()
     newest = Annotation.objects.order_by("-pk")[0].pk
     assert FeedCursor.objects.get().settled_through == newest
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         assert number_new() == 0
 
 
@@ -113,6 +113,37 @@ def test_many_are_numbered_chunk_by_chunk(world: World, monkeypatch: pytest.Monk
     world.say(batch, "gene", ANSWERS)
     assert number_annotations() == 5
     assert list(AnnotationFeed.objects.order_by("number").values_list("number", flat=True)) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.django_db
+def test_a_reader_has_what_lies_behind_the_highest_numbered_first_and_late_ones_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "CHUNK", 2)
+    monkeypatch.setattr(feed, "AT_ONCE", 2)
+    batch = world.open_batch()
+    world.say(batch, "gene", ANSWERS)
+    ids = list(Annotation.objects.order_by("pk").values_list("pk", flat=True))
+    AnnotationFeed.objects.create(number=1, annotation_id=ids[2], project=world.project)
+    FeedCursor.objects.create(pk=1, last_number=1, at=timezone.now())
+    told = AnnotationFeed.objects.order_by("number").values_list("annotation_id", flat=True)
+    assert number_new() == 2
+    assert list(told.all()) == [ids[2], ids[3], ids[4]]
+    assert number_new() == 2
+    assert list(told.all()) == [ids[2], ids[3], ids[4], ids[0], ids[1]]
+
+
+@pytest.mark.django_db
+def test_only_who_has_read_all_waits_for_new_numbers(world: World) -> None:
+    batch = world.open_batch()
+    world.say(batch, "gene", ANSWERS)
+    mel = Program(key_for(world, "mel"))
+    mel.get("annotations")
+    world.say(batch, "gina", ANSWERS)
+    assert len(mel.get("annotations?limit=4").json()["results"]) == 4
+    assert AnnotationFeed.objects.count() == 5, "this page was full without them"
+    assert len(mel.get("annotations?limit=5").json()["results"]) == 5
+    assert AnnotationFeed.objects.count() == 10, "what comes next was asked for"
 
 
 # --- two at once: real transactions on PostgreSQL ---------------------------------------------------
