@@ -10,14 +10,13 @@ from rest_framework import serializers
 from labeling.importing.items import import_items
 from labeling.importing.predictions import PredictionColumns, import_predictions, version_for
 from labeling.jobs import retry_job
-from labeling.models import Batch, Event, GuidelineVersion, Item, Job, Prediction
+from labeling.models import Batch, Event, GuidelineVersion, Item, Job, Membership, Prediction
 from labeling.refusals import BadValue, NotAllowed
 from labeling.views.items import serve_file
 from labeling.vocabulary import ImportKind, JobStatus
 from labeling.withdrawing import withdraw_item
 
 from ... import feed
-from ...models import AnnotationFeed
 from ...queries import work as reads
 from ...queries.ledger import feed_after
 from ...serializers import predictions as predicted
@@ -140,35 +139,21 @@ class Annotations(Endpoint):
             rows = feed_after(*asked)
         more = len(rows) > query["limit"]
         rows = rows[: query["limit"]]
-        last = rows[-1].number if rows else query["after"]
+        last = rows[-1]["number"] if rows else query["after"]
         return {
-            "results": [self._row(call, entry) for entry in rows],
+            "results": self._told(call, rows),
             "last": last,
             "next": next_url(call.request, str(last)) if more else None,
         }
 
-    def _row(self, call: Call, entry: AnnotationFeed) -> dict[str, Any]:
-        said = entry.annotation
-        place = said.assignment
-        return {
-            **{
-                name: getattr(said, name)
-                for name in (
-                    "uuid", "revision", "outcome", "value", "value_sha256", "second_value", "borderline", "reason",
-                    "comment", "confidence", "seconds", "origin", "assisted_by", "blind", "at",
-                )
-            },
-            "number": entry.number,
-            "assignment": place.uuid,
-            "batch": place.batch.uuid,
-            "item": place.batch_item.item.uuid,
-            "external_id": place.batch_item.item.external_id,
-            "cohort": place.cohort,
-            "rater": shown.rater(place.member),
-            "rater_name": shown.rater_name(place.member) if call.identifies and place.member is not None else None,
-            "guideline": said.guideline_version.uuid,
-            "guideline_number": said.guideline_version.number,
-        }  # fmt: skip
+    def _told(self, call: Call, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        members = Membership.objects.select_related("user").in_bulk({row["member"] for row in rows if row["member"]})
+        who = {
+            pk: {"rater": shown.rater(member), "rater_name": shown.rater_name(member) if call.identifies else None}
+            for pk, member in members.items()
+        }
+        nobody = {"rater": shown.rater(None), "rater_name": None}
+        return [{**row, **who.get(row["member"], nobody)} for row in rows]
 
 
 # --- predictions ----------------------------------------------------------------------------------
