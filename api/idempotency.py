@@ -14,6 +14,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from labeling.db.retry import retry_deadlocks
 from labeling.models import Membership
 from labeling.refusals import BadValue, Refusal
 from labeling.sweeps import each_minute
@@ -48,18 +49,24 @@ def answer_once(
     if isinstance(record, Answered):
         return record
     try:
-        with transaction.atomic():
-            answer = act()
-            stored = {"body": answer.body, "headers": answer.headers}
-            if not IdempotencyRecord.objects.filter(pk=record.pk, status__isnull=True, at=record.at).update(
-                status=answer.status, response=stored
-            ):
-                # This request took so long that another one took its key over: only one of them may stand.
-                raise in_progress()
-        return answer
+        return _carry_out(record, act)
     except BaseException:
         IdempotencyRecord.objects.filter(pk=record.pk, status__isnull=True, at=record.at).delete()
         raise
+
+
+@retry_deadlocks
+def _carry_out(record: IdempotencyRecord, act: Callable[[], Answered]) -> Answered:
+    """Act and answer in one transaction; an act's own second try after a deadlock could not start inside it."""
+    with transaction.atomic():
+        answer = act()
+        stored = {"body": answer.body, "headers": answer.headers}
+        if not IdempotencyRecord.objects.filter(pk=record.pk, status__isnull=True, at=record.at).update(
+            status=answer.status, response=stored
+        ):
+            # This request took so long that another one took its key over: only one of them may stand.
+            raise in_progress()
+    return answer
 
 
 def in_progress() -> Refusal:

@@ -101,6 +101,7 @@ DATABASES: dict[str, Any] = {
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["ENGINE"] = "labeling.db.sqlite3"
     DATABASES["default"]["OPTIONS"] = {
         # A writer takes its lock at BEGIN, so it waits its turn instead of failing half-way with
         # "database is locked"; readers never wait (WAL). recursive_triggers: without it INSERT OR
