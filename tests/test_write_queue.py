@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from labeling.db.sqlite3 import base
 from labeling.models import User
@@ -167,6 +168,33 @@ def test_a_writer_waits_for_its_turn(
         assert done.wait(0.5 if waits else 30) is not waits
     assert done.wait(30)
     thread.join(30)
+
+
+def test_who_waits_for_one_that_waits_for_it_gives_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.3)
+    said: list[str] = []
+
+    def beat() -> None:
+        try:
+            in_a_single_statement()
+        except OperationalError as error:
+            said.append(str(error))
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        person("ann")
+        thread = threading.Thread(target=beat)
+        thread.start()
+        thread.join(30)
+        assert said == ["database is locked"]
+    # Whoever gave up is out of the queue: neither the lock nor the thread that waited for it stays behind.
+    deadline = time.monotonic() + 30
+    while somebody_has_the_turn() or any(one.name == "write-queue" for one in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    person("ben")
+    assert User.objects.count() == 2
 
 
 def test_without_a_file_for_the_queue_writing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,17 +9,51 @@ and frees it when its holder dies. The database's own lock stays the guard: the 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
 try:
     import fcntl
 except ImportError:  # Windows: writers wait as SQLite has them wait
     fcntl = None  # type: ignore[assignment]
+
+
+def lock_within(file: int, seconds: float) -> bool:
+    """Whether the file was locked in that time; where not, it is no longer the caller's.
+
+    The kernel's lock has no time limit, and a thread may wait for one that waits for it. So a thread that is nobody's
+    waits, and the caller for that thread.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        pass
+    locked, deciding = threading.Lock(), threading.Lock()
+    locked.acquire()
+    given_up = False
+
+    def wait() -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with deciding:
+            if given_up:
+                os.close(file)
+            else:
+                locked.release()
+
+    threading.Thread(target=wait, name="write-queue", daemon=True).start()
+    if locked.acquire(timeout=seconds):
+        return True
+    with deciding:
+        given_up = locked.locked()
+        return not given_up
+
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
@@ -56,7 +90,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         super().__init__(settings_dict, alias)
         self._queue: int | None = None
-        self._leave_queue: Callable[[], Any] | None = None
+        self._leave_queue: weakref.finalize[Any, Any] | None = None
         self._has_turn = False
 
     def create_cursor(self, name: Any = None) -> Cursor:
@@ -65,22 +99,26 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return cursor
 
     def stand_in_line(self) -> None:
-        """Wait for this connection's turn to write.
+        """Wait for this connection's turn to write; as long as SQLite would wait for its lock.
 
-        There is no limit to it: who holds the queue either gets the database's lock within SQLite's timeout or fails
-        and steps aside.
+        Raises OperationalError ("database is locked") after that.
         """
         if fcntl is None or self.is_in_memory_db():
             return
-        # Without a queue everything still works, a little slower: no reason to refuse an answer.
-        with suppress(OSError):
-            if self._queue is None:
+        if self._queue is None:
+            try:
                 # Only read: a file that another account made, an administrator say, must do as well.
                 self._queue = os.open(f"{self.settings_dict['NAME']}-queue", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)  # fmt: skip
-                # Also when a thread ends without closing its connection, and Python takes it away.
-                self._leave_queue = weakref.finalize(self, os.close, self._queue)
-            fcntl.flock(self._queue, fcntl.LOCK_EX)
-            self._has_turn = True
+            except OSError:
+                return  # without a queue everything still works, a little slower: no reason to refuse an answer
+            # Also when a thread ends without closing its connection, and Python takes it away.
+            self._leave_queue = weakref.finalize(self, os.close, self._queue)
+        if not lock_within(self._queue, self.settings_dict["OPTIONS"].get("timeout", 5)):
+            assert self._leave_queue is not None
+            self._leave_queue.detach()  # whoever still waits for it closes it
+            self._queue = self._leave_queue = None
+            raise OperationalError("database is locked")
+        self._has_turn = True
 
     def step_aside(self) -> None:
         """Let the next one have its turn."""
