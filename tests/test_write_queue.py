@@ -188,13 +188,33 @@ def test_who_waits_for_one_that_waits_for_it_gives_up_in_time(monkeypatch: pytes
         thread.start()
         thread.join(30)
         assert said == ["database is locked"]
-    # Whoever gave up is out of the queue: neither the lock nor the thread that waited for it stays behind.
+    wait_until_nobody_waits()  # whoever gave up is out of the queue
+    person("ben")
+    assert User.objects.count() == 2
+
+
+def test_a_wait_that_is_broken_off_keeps_nobody_waiting() -> None:
+    """Ctrl-C, or a job's time limit, while the main thread waits for its turn."""
+    person("first").delete()
+
+    def interrupt() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with our_turn():
+        timer = threading.Timer(0.3, interrupt)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            in_a_transaction()
+        timer.join()
+    wait_until_nobody_waits()
+    in_a_transaction()
+
+
+def wait_until_nobody_waits() -> None:
     deadline = time.monotonic() + 30
     while somebody_has_the_turn() or any(one.name == "write-queue" for one in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    person("ben")
-    assert User.objects.count() == 2
 
 
 def test_without_a_file_for_the_queue_writing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

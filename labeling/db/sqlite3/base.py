@@ -24,17 +24,21 @@ except ImportError:  # Windows: writers wait as SQLite has them wait
     fcntl = None  # type: ignore[assignment]
 
 
+def lock(file: int) -> bool:
+    """Whether the file could be locked at once."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def lock_within(file: int, seconds: float) -> bool:
-    """Whether the file was locked in that time; where not, it is no longer the caller's.
+    """Whether the file was locked in that time. Where not, or where waiting was broken off, it is closed.
 
     The kernel's lock has no time limit, and a thread may wait for one that waits for it. So a thread that is nobody's
     waits, and the caller for that thread.
     """
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        pass
     locked, deciding = threading.Lock(), threading.Lock()
     locked.acquire()
     given_up = False
@@ -48,11 +52,16 @@ def lock_within(file: int, seconds: float) -> bool:
                 locked.release()
 
     threading.Thread(target=wait, name="write-queue", daemon=True).start()
-    if locked.acquire(timeout=seconds):
-        return True
-    with deciding:
-        given_up = locked.locked()
-        return not given_up
+    in_time = False
+    try:
+        in_time = locked.acquire(timeout=seconds)
+    finally:
+        if not in_time:
+            with deciding:
+                given_up = locked.locked()
+                if not given_up:
+                    os.close(file)  # the thread has just got the lock; this frees it
+    return in_time
 
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
@@ -90,7 +99,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         super().__init__(settings_dict, alias)
         self._queue: int | None = None
-        self._leave_queue: weakref.finalize[Any, Any] | None = None
+        self._closing: weakref.finalize[Any, Any] | None = None
         self._has_turn = False
 
     def create_cursor(self, name: Any = None) -> Cursor:
@@ -108,17 +117,29 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._queue is None:
             try:
                 # Only read: a file that another account made, an administrator say, must do as well.
-                self._queue = os.open(f"{self.settings_dict['NAME']}-queue", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)  # fmt: skip
+                self._join_with(os.open(f"{self.settings_dict['NAME']}-queue", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))  # fmt: skip
             except OSError:
                 return  # without a queue everything still works, a little slower: no reason to refuse an answer
-            # Also when a thread ends without closing its connection, and Python takes it away.
-            self._leave_queue = weakref.finalize(self, os.close, self._queue)
-        if not lock_within(self._queue, self.settings_dict["OPTIONS"].get("timeout", 5)):
-            assert self._leave_queue is not None
-            self._leave_queue.detach()  # whoever still waits for it closes it
-            self._queue = self._leave_queue = None
-            raise OperationalError("database is locked")
+        assert self._queue is not None
+        if not lock(self._queue):
+            file = self._queue
+            self._leave(closing=False)
+            if not lock_within(file, self.settings_dict["OPTIONS"].get("timeout", 5)):
+                raise OperationalError("database is locked")
+            self._join_with(file)
         self._has_turn = True
+
+    def _join_with(self, file: int) -> None:
+        # Closed also when a thread ends without closing its connection, and Python takes it away.
+        self._queue, self._closing = file, weakref.finalize(self, os.close, file)
+
+    def _leave(self, *, closing: bool) -> None:
+        if self._closing is not None:
+            if closing:
+                self._closing()
+            else:
+                self._closing.detach()
+        self._queue, self._closing, self._has_turn = None, None, False
 
     def step_aside(self) -> None:
         """Let the next one have its turn."""
@@ -148,6 +169,4 @@ class DatabaseWrapper(base.DatabaseWrapper):
         try:
             super()._close()  # type: ignore[misc]
         finally:
-            if self._leave_queue is not None:
-                self._leave_queue()
-                self._queue, self._leave_queue, self._has_turn = None, None, False
+            self._leave(closing=True)
