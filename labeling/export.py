@@ -11,14 +11,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Max
 from django.utils.text import slugify
 
+from .formats.cells import cell, plain
 from .hashing import canonical_json
 from .models import Annotation, Batch, BatchItem, Exclusion, Project
 from .pseudonyms import pseudonym
@@ -27,9 +26,6 @@ from .vocabulary import PlaceOrigin
 FORMATS = ("csv", "jsonl")
 # Batch items of one read: with an overlap of three some 600 annotations and their payloads.
 ITEMS_PER_PAGE = 200
-# A spreadsheet runs a cell that starts with one of these; the full-width signs are read as the plain ones.
-FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
-PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 FIELDS = {
     "assignment__batch_item__rank": "rank",
@@ -189,7 +185,7 @@ class Ledger:
     def _jsonl(self) -> Iterator[bytes]:
         lines: list[str] = []
         for row in self.rows():
-            lines.append(canonical_json({name: _plain(value) for name, value in row.items()}))
+            lines.append(canonical_json({name: plain(value) for name, value in row.items()}))
             self.written += 1
             if len(lines) >= 200:
                 yield ("\n".join(lines) + "\n").encode()
@@ -207,36 +203,6 @@ def _taken(buffer: io.StringIO) -> bytes:
     buffer.seek(0)
     buffer.truncate()
     return text.encode()
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON holds it: times in UTC, ids as text."""
-    if value is None or isinstance(value, bool | int | float | str | list | dict):
-        return value
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    return str(value)
-
-
-def cell(value: Any) -> Any:
-    """A value as one CSV cell. Text that a spreadsheet would run as a formula gets a leading apostrophe.
-
-    >>> cell("=1+1"), cell("-3.5"), cell(True), cell(None), cell(["a"])
-    ("'=1+1", '-3.5', 'true', '', '["a"]')
-    """
-    kind = type(value)  # of millions of cells: the usual kinds first
-    if kind is bool:
-        return "true" if value else "false"
-    if value is None:
-        return ""
-    if kind is int or kind is float:
-        return value
-    plain = value if kind is str else _plain(value)
-    if isinstance(plain, list | dict):
-        plain = canonical_json(plain)
-    if isinstance(plain, str) and plain.startswith(FORMULA_STARTS) and not PLAIN_NUMBER.fullmatch(plain):
-        return "'" + plain
-    return plain
 
 
 def file_name(batch: Batch, rows: int, form: str) -> str:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
-from labeling.export import cell
+from labeling.formats.cells import cell
 from labeling.hashing import canonical_json
 
 from ..vocabulary import DatasetFormat

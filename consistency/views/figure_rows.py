@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from labeling.access import Seat
+from labeling.formats.cells import csv_text
 from labeling.models import Membership
 from labeling.pseudonyms import pseudonym
 from labeling.vocabulary import Cohort
@@ -132,24 +131,6 @@ def unique_reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         if not row["value"] and row["undefined"]:
             by_reason.setdefault(row["undefined"], []).append(row["name"])
     return [f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()]
-
-
-# Spreadsheets take a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def safe_cell(value: Any) -> Any:
-    """The cell, with an apostrophe before text a spreadsheet would run."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """The table as CSV; nothing is NaN, an empty cell is no value."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(header)
-    writer.writerows([safe_cell("" if cell is None else cell) for cell in row] for row in rows)
-    return out.getvalue()
 
 
 FIGURE_COLUMNS = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from labeling.formats.cells import csv_text
 from labeling.views.decorators import member_page
 
 from ..queries.gains import newest_comparison, rows_of
@@ -69,17 +68,6 @@ def history_csv(request: HttpRequest, slug: str, uuid: UUID) -> HttpResponse:
 
 
 def _csv(columns: Any, lines: Any, name: str) -> HttpResponse:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    # A text that a spreadsheet would take for a formula is told apart by a quote.
-    writer.writerows(
-        [
-            f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t" else "" if cell is None else cell
-            for cell in line
-        ]
-        for line in lines
-    )
-    response = HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
+    response = HttpResponse(csv_text(columns, lines), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}-{timezone.now():%Y-%m-%d}.csv"'
     return response

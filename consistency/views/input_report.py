@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from labeling import access
 from labeling.access import Seat
+from labeling.formats.cells import csv_text
 from labeling.models import Batch
 from labeling.refusals import NotSeen, Refusal
 from labeling.views.decorators import member_page, person
@@ -93,17 +93,17 @@ def input_report_csv(request: HttpRequest, slug: str) -> HttpResponse:
     if run is None:
         raise Refusal("not_counted_yet", "The answers are being counted for the first time. Try again in a moment.")
     report = InputReport.of_json(run.findings)
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    rows = [
+        [kind, *_row(group)]
+        for kind, groups in (
+            ("all", [report.overall] if report.overall else []),
+            ("one", report.groups),
+            ("two", report.pairs),
+        )
+        for group in groups
+    ]
+    response = HttpResponse(csv_text(COLUMNS, rows), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="improve-the-input.csv"'
-    writer = csv.writer(response)
-    writer.writerow(COLUMNS)
-    for kind, groups in (
-        ("all", [report.overall] if report.overall else []),
-        ("one", report.groups),
-        ("two", report.pairs),
-    ):
-        for group in groups:
-            writer.writerow([kind, *_row(group)])
     return response
 
 
@@ -122,7 +122,5 @@ def _shown(group: Group) -> dict[str, Any]:
 
 def _row(group: Group) -> list[Any]:
     words = "; ".join(f"{name}={value}" for name, value in group.where)
-    # A spreadsheet takes a cell that begins so for a formula.
-    safe = f"'{words}" if words[:1] in "=+-@\t\r" and words else words
     shares = [group.share, group.low, group.high, group.elsewhere]
-    return [safe, group.items, group.affected, *("" if share is None else f"{share:.4f}" for share in shares)]
+    return [words, group.items, group.affected, *("" if share is None else f"{share:.4f}" for share in shares)]

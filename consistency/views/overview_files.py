@@ -8,12 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from labeling import access
+from labeling.formats.cells import csv_text
 from labeling.refusals import NotSeen
 from labeling.views.decorators import member_page, person
 from labeling.vocabulary import Cohort
 
+from ..queries.overview import currency
 from ..vocabulary import Scope
-from .figure_rows import csv_text
 from .figures import groups_of
 from .overview_pieces import Overview, cost, figure_over, overview_of, raters
 
@@ -80,16 +81,16 @@ def table_of(found: Overview, table: str) -> tuple[list[str], list[list[Any]]]:
         return ["waited", "cases"], [[name, n] for name, n in found.waiting.ages]
     if table == "cost":
         given = cost(found)
-        return ["cohort", "role", "cost_per_label", "pairs_agree", "cost_per_agreed_label", "usual_time"], [
-            [r["cohort"], r["role"], r["price"], r["share"]["value"], r["agreed"], r["usual"]]
+        return ["cohort", "role", "currency", "cost_per_label", "pairs_agree", "cost_per_agreed_label", "usual_seconds"], [
+            [r["cohort"], r["role"], currency(found.project), *(r["plain"][name] for name in ("price", "share", "agreed", "usual"))]
             for r in (given["rows"] if given else ())
-        ]
+        ]  # fmt: skip
     if table == "raters":
         everyone = raters(found)
-        return ["rater", "cohort", "role", "labels", "coverage", "usual_time", "agreement_with_others", "against_gold", "gold_origin", "self_agreement"], [
+        return ["rater", "cohort", "role", "labels", "coverage", "usual_seconds", "agreement_with_others", "against_gold", "gold_origin", "self_agreement"], [
             [
-                r["name"], r["cohort"], r["role"], r["labels"], r["coverage"], r["usual"], r["others"]["value"],
-                r["gold"]["value"] if r["gold"] else "", r["origin"], r["again"]["value"] if r["again"] else "",
+                r["name"], r["cohort"], r["role"], r["labels"], *(r["plain"][name] for name in ("coverage", "usual", "others", "gold")),
+                r["origin"], r["plain"]["again"],
             ]
             for r in (everyone["all"] if everyone else ())
         ]  # fmt: skip

@@ -332,6 +332,12 @@ def cost(found: Overview) -> dict[str, Any] | None:
                 "agreed": f"{agreed:.3f} {unit}".strip() if agreed is not None else "",
                 "agreed_value": agreed,
                 "usual": f"{speed['usual']:.1f} s" if speed.get("usual") is not None else "not known",
+                "plain": {
+                    "price": float(price) if price is not None else None,
+                    "share": share.value,
+                    "agreed": agreed,
+                    "usual": speed.get("usual"),
+                },
             }
         )
     if not rows:
@@ -455,6 +461,7 @@ def rater_row(
         if one.agreement.has("self_agreement", Scope.RATER, **narrowed)
         else None
     )
+    others = one.agreement.get("agreement_with_others", Scope.RATER, **narrowed)
     quick = about["timed"] >= FEWEST_TIMED and about["quick"] / about["timed"] >= QUICK_SHARE
     return {
         "name": name,
@@ -464,10 +471,18 @@ def rater_row(
         "labels": about["labels"],
         "coverage": percent(about["labels"] / items, 0) if items else "",
         "usual": f"{about['usual']:.1f} s" if about["usual"] is not None else "not known",
-        "others": figure(one.agreement.get("agreement_with_others", Scope.RATER, **narrowed), as_percent=True),
+        "others": figure(others, as_percent=True),
         "gold": figure(gold, as_percent=True) if gold is not None else None,
         "origin": origin,
         "again": figure(again, as_percent=True) if again is not None else None,
+        # The same for a file: numbers, and nothing where there is none.
+        "plain": {
+            "coverage": about["labels"] / items if items else None,
+            "usual": about["usual"],
+            "others": others.value,
+            "gold": gold.value if gold is not None else None,
+            "again": again.value if again is not None else None,
+        },
         "hint": f"{percent(about['quick'] / about['timed'], 0)} of the answers in under {speed['usual'] / 3:.1f} s, a third of the "
         "usual time. The items may be easy; a question costs nothing."
         if quick

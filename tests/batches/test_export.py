@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from labeling import dispatch, export
 from labeling.claiming import claim_next
-from labeling.export import Ledger, cell
+from labeling.export import Ledger
+from labeling.formats.cells import cell
 from labeling.hashing import sha256_json
 from labeling.models import Annotation, Assignment, BatchItem, Exclusion, Item
 from labeling.pseudonyms import pseudonym

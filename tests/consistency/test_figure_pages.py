@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -288,6 +291,37 @@ def test_newer_figures_load_the_page_again(world: World) -> None:
     assert client.get(url + "older")["HX-Refresh"] == "true"
 
 
+NUMBERS = {
+    "progress": ("done", "total", "left", "answers_a_day"),
+    "cost": ("cost_per_label", "pairs_agree", "cost_per_agreed_label", "usual_seconds"),
+    "agreement": ("value", "low", "high", "items", "raters", "ratings"),
+    "hlp": ("value", "low", "high", "items", "raters", "ratings"),
+    "waiting": ("cases",),
+    "pairs": ("items", "percent_agreement", "low", "high", "cohen_kappa"),
+    "raters": ("labels", "coverage", "usual_seconds", "agreement_with_others", "against_gold", "self_agreement"),
+    "confusion": ("pairs",),
+}
+
+
+def test_the_overviews_files_hold_plain_numbers(world: World) -> None:
+    batch = two_cohorts(world)
+    for name in ("gene", "gina", "ella"):
+        Membership.objects.filter(user=world.people[name]).update(cost_per_label="0.05")
+    measure_now(batch)
+    client = Client()
+    client.force_login(world.people["olga"])
+    filled = set()
+    for table, columns in NUMBERS.items():
+        text = client.get(f"/projects/{world.project.slug}/overview/{table}.csv").content.decode()
+        for row in csv.DictReader(io.StringIO(text)):
+            for column in columns:
+                if row[column]:
+                    assert math.isfinite(float(row[column])), (table, column, row[column])
+                    filled.add((table, column))
+            assert "'" not in row.values(), "an empty cell is empty"
+    assert filled >= {("cost", "cost_per_label"), ("cost", "pairs_agree"), ("raters", "coverage"), ("raters", "agreement_with_others"), ("pairs", "percent_agreement")}  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------------ who sees what
 
 
@@ -302,9 +336,9 @@ def test_names_are_for_the_owner_and_a_rater_sees_only_their_own(world: World) -
         texts = pages(world, batch, who)
         assert not any(name in text for text in texts.values() for name in ("Gina", "Gene Ralston", "Ella Expert"))
         assert "Expert 1" in texts["overview"]
-    csv = get(world, "mel", f"batches/{batch.uuid}/figures/agreement.csv")
-    assert "Gina" not in csv
-    assert "rater-" in csv
+    file = get(world, "mel", f"batches/{batch.uuid}/figures/agreement.csv")
+    assert "Gina" not in file
+    assert "rater-" in file
     client = Client()
     client.force_login(world.people["gina"])
     mine = f"/batches/{batch.uuid}/answers/"

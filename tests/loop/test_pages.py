@@ -16,6 +16,7 @@ from consistency.gains import measure_gain
 from consistency.measuring import measure_now
 from consistency.relabeling import Sizes
 from labeling.models import Batch, Membership
+from labeling.vocabulary import Cohort
 from tests.loop.scenes import publish_next, read_by_all, relabel
 from tests.loop.test_gain import D, N, ac1, simulated
 from tests.worlds import World, run_jobs
@@ -70,7 +71,9 @@ def test_csv_holds_every_figure_and_undefined_ones_say_why(client: Client) -> No
     rows = list(csv.DictReader(io.StringIO(text)))
     share = next(row for row in rows if (row["sample"], row["figure"]) == ("whole", "percent_agreement"))
     assert (round(float(share["before"]), 3), float(share["after"])) == (0.667, 1.0)
-    assert all(row["change"] or row["undefined"] for row in rows)
+    assert all(bool(row["change"]) != bool(row["undefined"]) for row in rows)
+    assert share["undefined"] == ""
+    assert {row["cohort"] for row in rows} <= {"", *Cohort.values}
     text = client.get(reverse("consistency:history_csv", args=[world.project.slug, after.uuid])).content.decode()
     history = list(csv.DictReader(io.StringIO(text)))
     assert [(row["version"], row["cohort"]) for row in history] == [("1", "all"), ("2", "all")]
