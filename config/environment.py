@@ -30,8 +30,6 @@ KNOWN = {
     "CONCORD_REAL_DATA": "tests: folder with real multi-rater labels",
     "CONCORD_FUZZ_SECONDS": "tests: how long every REST call is tried with one token (default 30)",
     "CONCORD_FUZZ_SEED": "tests: where the tries start (default 1)",
-    "CONCORD_PYTHON": "make: the Python that creates the environment",
-    "CONCORD_CHECK": "make run: 1 stops once the server has answered",
 }
 
 TRUE = {"1", "true", "yes", "on"}

@@ -154,12 +154,3 @@ def row_for(
 def batch_for(user: Any, uuid: UUID | str, right: str = "see_progress") -> tuple[Batch, Seat]:
     """A batch, with its guideline version and project, and the person's seat."""
     return row_for(user, Batch.objects.select_related("guideline_version"), uuid, right)
-
-
-def projects_of(user: Any) -> QuerySet[Membership]:
-    """The person's active memberships with their projects, archived projects last."""
-    return (
-        Membership.objects.filter(user_id=user.pk, active=True)
-        .select_related("project", "user")
-        .order_by("project__archived_at", "project__name", "project_id")
-    )

@@ -24,11 +24,11 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from .. import access
 from ..claiming import SLOTS, Hand, claim_next, heartbeat, show_place, start_of_day
 from ..models import Annotation, Assignment, Batch, Project, User
 from ..queries import desk as reads
 from ..queries.definitions import definitions_for_desk, version_for_desk
+from ..queries.home import seats_of
 from ..refusals import BadValue, NotAllowed, NotSeen, Refusal
 from ..submission import (
     Answer,
@@ -133,9 +133,7 @@ def empty_json(hand: Hand) -> dict[str, Any] | None:
 
 def next_batch_link(hand: Hand) -> tuple[str | None, str | None]:
     """Address and words of the next batch with something to do, or (None, None). A reached cap holds per project."""
-    members = sorted(
-        access.projects_of(hand.member.user), key=lambda member: member.project_id != hand.batch.project_id
-    )
+    members = sorted(seats_of(hand.member.user), key=lambda member: member.project_id != hand.batch.project_id)
     if hand.empty is not None and hand.empty.reason == "cap":
         members = [member for member in members if member.pk != hand.member.pk]
     following = reads.next_batch(members, hand.batch)
