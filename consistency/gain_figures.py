@@ -1,7 +1,7 @@
 """The figures of a before/after comparison, from the labels of two batches alone: nothing here reads or writes rows.
 
 Every sample of the relabel batch stands by itself: items chosen because people differed agree more the second time with
-nothing changed, so they never meet the headline (STATISTICS A.9).
+nothing changed, so they never meet the headline (docs/statistics.md A.9).
 """
 
 from __future__ import annotations

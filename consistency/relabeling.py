@@ -48,7 +48,7 @@ class Suggestion:
 
 
 def suggest_sizes(offer: Offer) -> Suggestion:
-    """Sizes by the rule of how many items decide (STATISTICS A.9), within what is there."""
+    """Sizes by the rule of how many items decide (docs/statistics.md A.9), within what is there."""
     reading = read_ratings([offer.parent], retests=False)
     alpha = coefficient(reading.table, "krippendorff_alpha", level=reading.level, interval="items")
     smallest = delta_min(offer.parent.project)

@@ -3,7 +3,7 @@
 A model that always gives the majority's form agrees with a random rater more often than raters agree with each other.
 Those points are always there, whatever the reason for disagreement, so they prove nothing alone. Slips and hard items
 leave no trace of *who* gave the odd label; two conventions do. The test permutes the labels of each item among its
-raters (STATISTICS A.6).
+raters (docs/statistics.md A.6).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 E_i max_k p_ik, where p_ik is the share of *all* raters who would give item i label k. The plug-in mean_i max_k m_ik/r_i
 is far too high with few raters (1 from a single label), so items are shrunk towards the overall label shares by as
 much as their pairwise agreement calls for, and the result is kept inside bounds that hold whatever the items are like
-(STATISTICS A.6).
+(docs/statistics.md A.6).
 """
 
 from __future__ import annotations

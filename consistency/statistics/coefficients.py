@@ -1,6 +1,6 @@
 """The pooled coefficients: smooth functions of the additive sums, with their gradients.
 
-Conventions (STATISTICS A.11b): percent agreement over items with two or more ratings, each item alike; category shares
+Conventions (docs/statistics.md A.11b): percent agreement over items with two or more ratings, each item alike; category shares
 of the Gwet family and of Fleiss over items with any rating, each item alike; Krippendorff's alpha over pairable ratings,
 each rating alike; Brennan-Prediger and AC1/AC2 with the *declared* number of categories.
 """

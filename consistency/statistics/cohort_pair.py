@@ -1,4 +1,4 @@
-"""The chance-corrected figures between two cohorts, each with its interval (STATISTICS A.5, rule for cohorts)."""
+"""The chance-corrected figures between two cohorts, each with its interval (docs/statistics.md A.5, rule for cohorts)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Does it matter which cohort a rater belongs to? A permutation test of raters between two cohorts.
 
 Statistic D = xRR - (alpha_X + alpha_Y) / 2, one-sided low. With few raters the number of ways to split them bounds how
-small p can get; that floor is always given (STATISTICS A.5).
+small p can get; that floor is always given (docs/statistics.md A.5).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Pooled agreement hides a disagreement between kinds of raters. Shown instead: every coefficient within each cohort;
 across cohorts xRR (chance-corrected agreement of a rater of one with a rater of the other), xRR normalised by the
 cohorts' own reliability, the group association index with both its parts, and D = xRR - (alpha_a + alpha_b)/2 with a
-permutation test whose smallest possible p is stated (STATISTICS A.5).
+permutation test whose smallest possible p is stated (docs/statistics.md A.5).
 """
 
 from __future__ import annotations

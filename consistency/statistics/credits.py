@@ -55,7 +55,7 @@ def own_credit_sum(counts: Counts) -> Floats:
 def mean_model_credit(counts: Counts, label: NDArray[np.int64]) -> Floats:
     """Mean over an item's labels l of the credit of `label` against the item's labels without l, one per row.
 
-    The reference is the same for the model and for the label it is compared with (STATISTICS A.8b). Rows with fewer
+    The reference is the same for the model and for the label it is compared with (docs/statistics.md A.8b). Rows with fewer
     than two labels give 0.
     """
     total = np.zeros(len(counts))

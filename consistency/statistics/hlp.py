@@ -3,7 +3,7 @@
 Three kinds that must not be mixed (the kind is part of the number): *pairwise*, a rater against another rater;
 *leave-one-out*, a rater against the majority of the others; *against gold*, a rater against a reference of stated
 origin. Beside them always the constant model and the convention ceiling, since a model can pass pairwise HLP by
-following a convention only (STATISTICS A.6).
+following a convention only (docs/statistics.md A.6).
 """
 
 from __future__ import annotations

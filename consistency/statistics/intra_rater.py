@@ -1,7 +1,7 @@
 """Self-agreement: the same rater, the same item, later. The ceiling of what raters can agree with each other.
 
 Repeats never enter agreement between raters. Here the sessions of one rater stand as "raters": mean pairwise agreement
-of their labels of an item, and Krippendorff's alpha, with intervals over items (STATISTICS A.3).
+of their labels of an item, and Krippendorff's alpha, with intervals over items (docs/statistics.md A.3).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Items with equal count vectors (and an equal reference label, where there is one) form a *group*; a figure is
 f(T), T = sum over groups of multiplicity x vector(group). Taking one label away turns a group's counts c into
 c - e_k, so other items (Vi), other raters (Vr, delete-one jackknife) and single labels (Vir) all follow from one table
-of changes, one row per (group, category) cell (STATISTICS A.11).
+of changes, one row per (group, category) cell (docs/statistics.md A.11).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Against the other raters: does the model agree with the others more often than a rater does? Against gold: is it right
 more often than a rater? In both the model and each rating are scored against one and the same reference, so neither
-gains by a larger one (STATISTICS A.8b). Pairwise HLP is never the yardstick. The alternative-annotator test stands
+gains by a larger one (docs/statistics.md A.8b). Pairwise HLP is never the yardstick. The alternative-annotator test stands
 beside, not instead: it asks whether the model is within epsilon of each person, and knows item noise only.
 """
 
@@ -75,7 +75,7 @@ class ModelComparison:
 def difference_estimate(
     value: float, variances: Variances, basis: Basis, *, kind: Kind = "auto", confidence: float = 0.95
 ) -> Estimate:
-    """Estimate of a difference between a model and raters: V = Vi + max(0, Vr - Vir), raw scale (STATISTICS A.8b).
+    """Estimate of a difference between a model and raters: V = Vi + max(0, Vr - Vir), raw scale (docs/statistics.md A.8b).
 
     Unlike a coefficient's, this variance has no floor at Vr, on purpose: what raters share cancels in a difference.
     Two-way with t(R_eff - 1) from five raters and four effective ones on; else items only, "than these raters".

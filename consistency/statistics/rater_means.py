@@ -63,7 +63,7 @@ def credit_macro(table: RatingsTable, groups: ItemGroups, *, kind: Kind = "auto"
     Returns
     -------
     Estimate
-        On the logit scale, by the rules of STATISTICS A.11.
+        On the logit scale, by the rules of docs/statistics.md A.11.
     """
     several = groups.per_item >= 2
     basis = groups.basis(several, table.excluded)

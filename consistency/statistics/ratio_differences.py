@@ -1,7 +1,7 @@
 """Differences of shares between two tables: leave-one-out HLP, accuracy against a reference, agreement on one label.
 
 Each is Σ numerator / Σ denominator over items, so an item's influence is (numerator - θ denominator) / Σ denominator;
-the rules for items, raters and intervals are those of `differences` (STATISTICS A.9).
+the rules for items, raters and intervals are those of `differences` (docs/statistics.md A.9).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many items a relabel batch needs so that the stop hint can decide (STATISTICS A.9), before anyone relabels.
+"""How many items a relabel batch needs so that the stop hint can decide (docs/statistics.md A.9), before anyone relabels.
 
 The stop hint decides when 1.645 standard errors of the gain fit between the gain and the smallest useful one. A gain of
 nothing, or of twice the smallest useful one, lies that one gain away: its interval must be that narrow.

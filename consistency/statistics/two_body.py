@@ -1,4 +1,4 @@
-"""Intervals of figures between two bodies of raters, such as two cohorts (STATISTICS A.5, rule for cohorts)."""
+"""Intervals of figures between two bodies of raters, such as two cohorts (docs/statistics.md A.5, rule for cohorts)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def two_body_estimate(
     chance: float | None = None,
     excluded: Mapping[str, int] | None = None,
 ) -> Estimate:
-    """Estimate of a figure between two bodies of raters (STATISTICS A.5, rule for cohorts).
+    """Estimate of a figure between two bodies of raters (docs/statistics.md A.5, rule for cohorts).
 
     se^2 = max(Vi, Vr, Vi + Vr - Vir) with Vr the sum of the two jackknives and t(R_X + R_Y - 2), from `fewest` raters in
     each body on; below that, or with ``kind="items"``, items only, "for these raters".

@@ -69,7 +69,7 @@ def test_hate_speech_equals_the_command_and_the_published_findings(real_data: Pa
     same(agreement.get("gai_b" if flipped else "gai_a", "cohort_pair", a=a, b=b), pair["gai_a"])
     said = agreement.said("between", a=a, b=b)
     assert (said["p"], said["floor"]) == pytest.approx((pair["p"], pair["floor"]))
-    # STATISTICS A.12
+    # docs/statistics.md A.12
     assert agreement.get("krippendorff_alpha", "batch").value == pytest.approx(0.347, abs=6e-4)
     assert agreement.get("krippendorff_alpha", cohort="target_user").value == pytest.approx(0.434, abs=6e-4)
     assert agreement.get("krippendorff_alpha", cohort="generalist").value == pytest.approx(0.582, abs=6e-4)

@@ -163,7 +163,7 @@ def test_two_raters_cohen_light_and_conger_are_one():
 
 
 def test_constant_r_ties_fleiss_to_alpha():
-    """STATISTICS A.11b: alpha = Fleiss + (1 - Fleiss) / (N r)."""
+    """docs/statistics.md A.11b: alpha = Fleiss + (1 - Fleiss) / (N r)."""
     found = agree(psychiatric())
     fleiss = found["fleiss_kappa"].value
     assert found["krippendorff_alpha"].value == pytest.approx(fleiss + (1 - fleiss) / 180, abs=1e-12)

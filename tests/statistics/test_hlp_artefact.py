@@ -135,7 +135,7 @@ def test_the_statistics_are_those_of_the_definition():
 
 
 def statistics(items) -> tuple[float, float]:
-    """S1 and S2 of STATISTICS A.6 by loops."""
+    """S1 and S2 of docs/statistics.md A.6 by loops."""
     raters = sorted({g for _, row in items for g in row})
     rows = [row for _, row in items if len(row) >= 2]
     use, n, pair, spread = {}, {}, {}, {}

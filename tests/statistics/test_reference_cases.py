@@ -267,7 +267,7 @@ def test_hate_speech_pairs_and_alpha(real_data):
 
 @pytest.mark.realdata
 def test_singletons_make_alpha_and_the_gwet_family_differ(real_data):
-    """STATISTICS 0.9: adultcontent2 .316 (alpha) against .292 (Fleiss)."""
+    """docs/statistics.md, decision 6: adultcontent2 .316 (alpha) against .292 (Fleiss)."""
     import pandas as pd
 
     frame = pd.read_csv(real_data / "adultcontent2.csv")
