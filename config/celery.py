@@ -30,12 +30,13 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Connection
 from kombu.pools import producers
 
+from labeling.sweeps import EVERY_SECONDS
+
 logger = logging.getLogger("concord.celery")
 
 if not settings.REDIS_URL:
     raise ImproperlyConfigured("Celery needs REDIS_URL=redis://HOST:6379/0.")
 
-SWEEP_SECONDS = 60.0
 # A knock waits no longer than this for a Redis that does not answer, and none is tried for a while after.
 PATIENCE_SECONDS = 1.0
 PAUSE_SECONDS = 15.0
@@ -66,7 +67,7 @@ app.conf.update(
     beat_max_loop_interval=15,
     beat_scheduler="config.celery.MemoryScheduler",
     beat_schedule={
-        "sweep": {"task": "concord.sweep", "schedule": SWEEP_SECONDS, "options": {"expires": SWEEP_SECONDS - 5}}
+        "sweep": {"task": "concord.sweep", "schedule": EVERY_SECONDS, "options": {"expires": EVERY_SECONDS - 5}}
     },
     timezone="UTC",
 )

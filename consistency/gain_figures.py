@@ -33,8 +33,6 @@ UNSELECTED = (WHOLE, RANDOM, FRESH)
 POOLED = ("krippendorff_alpha", "gwet_ac", "percent_agreement")
 MOST_LABELS = 60
 MOST_FLIPS = 40
-CHOSEN = "chosen because they disagreed: rises by itself"
-Key = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from .db.full import SENTENCE, disk_is_full
 from .events import event, record
 from .models import Job, Project, User
 from .refusals import Refusal
+from .sweeps import EVERY_SECONDS
 from .vocabulary import JobStatus
 
 logger = logging.getLogger("concord.jobs")
@@ -364,7 +365,7 @@ def work(*, stop: threading.Event, poll_seconds: float = 0.5, sweep: Callable[[]
         close_old_connections()
         try:
             if sweep is not None and time.monotonic() >= next_sweep:
-                next_sweep = time.monotonic() + 60
+                next_sweep = time.monotonic() + EVERY_SECONDS
                 sweep()
             job = take()
             if job is None:

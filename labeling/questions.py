@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
-from .access import Seat, refuse_archived, require
+from .access import Seat, require
 from .events import event, record
 from .models import Question
 from .refusals import BadValue, NotSeen, Refusal
@@ -54,10 +55,6 @@ def answer_question(*, by: Seat, question: Question, text: str, at: datetime | N
     return current
 
 
-def mark_answer_seen(*, by: Seat, question: Question, at: datetime | None = None) -> None:
-    """The asker has read the answer. Saying it twice changes nothing."""
-    at = at or timezone.now()
-    if question.by_id != by.membership.pk:
-        raise NotSeen("not_found", "There is no such question of yours.")
-    refuse_archived(by.project)
-    Question.objects.filter(pk=question.pk, answered_at__isnull=False, seen_at__isnull=True).update(seen_at=at)
+def mark_answers_seen(*, questions: Iterable[Question], at: datetime) -> None:
+    """The asker has the answers to these questions on their screen. Saying it twice changes nothing."""
+    Question.objects.filter(pk__in=[question.pk for question in questions], seen_at__isnull=True).update(seen_at=at)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -455,11 +454,6 @@ def ask_question(*, by: User, batch: Batch, assignment: UUID | str, text: str, a
         question = Question.objects.create(batch_item_id=place.batch_item_id, by=member, text=text, at=at)
         record(event("asked", question, by=by, at=at, project_id=batch.project_id))
     return question
-
-
-def read_replies(*, questions: Iterable[Question], at: datetime) -> None:
-    """The asker has the answers to these questions on their screen."""
-    Question.objects.filter(pk__in=[question.pk for question in questions], seen_at__isnull=True).update(seen_at=at)
 
 
 def reveal_item(*, batch_item: BatchItem, at: datetime) -> None:

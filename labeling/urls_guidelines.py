@@ -26,5 +26,4 @@ urlpatterns = [
     path("batches/<uuid:uuid>/definition/", acknowledge.acknowledge, name="acknowledge"),
     path(f"{PROJECT}questions/", questions.questions, name="questions"),
     path(f"{PROJECT}questions/<uuid:uuid>/", questions.question_answer, name="question_answer"),
-    path(f"{PROJECT}questions/<uuid:uuid>/seen/", questions.question_seen, name="question_seen"),
 ]

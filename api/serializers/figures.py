@@ -196,12 +196,6 @@ class DiscussIn(Input):
     text = Text(max_length=4000)
 
 
-class MessageIn(Input):
-    """A message in the thread of a case."""
-
-    text = Text(max_length=4000)
-
-
 class MessageOut(Output):
     """A message in the thread of a case."""
 

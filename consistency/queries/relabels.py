@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -253,8 +253,3 @@ def _median_seconds(rows: QuerySet[Annotation]) -> float | None:
     read = rows.filter(seconds__isnull=False).order_by().values_list("seconds", flat=True)[:SECONDS_READ]
     found: Sequence[float] = [seconds for seconds in read if seconds is not None]
     return statistics.median(found) if found else None
-
-
-def roles_in(batch: Batch) -> Mapping[str, int]:
-    """{role: items} of a batch."""
-    return dict(BatchItem.objects.filter(batch=batch).order_by().values_list("role").annotate(n=Count("pk")))

@@ -15,7 +15,6 @@ from ..queries.gains import Compared
 from ..statistics.estimate import Estimate
 from .gain_words import PERCENT
 
-TALL = 42
 POINTS_WIDTH, CHANGE_WIDTH = 360, 190
 HISTORY_WIDTH, HISTORY_HEIGHT, LEFT, TOP, BOTTOM = 560, 236, 40, 22, 36
 

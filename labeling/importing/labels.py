@@ -87,10 +87,6 @@ def _attempt(
     return runs.result_of(run)
 
 
-def _changed() -> Refusal:
-    return Refusal("changed", "The project changed while the labels were imported. Discard the import and start again.")
-
-
 def _describe(report: Report, store: LabelStore, missing: list[str]) -> None:
     """What the page says about repeats, once items are known; made items get their numbers later."""
     store.know_items([(item, -position, position) for position, item in enumerate(missing, start=1)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import F, QuerySet
 
-from ..models import Membership, Project, Question
+from ..models import Project, Question
 
 
 def questions_of(project: Project) -> QuerySet[Question]:
@@ -27,12 +27,3 @@ def neighbours(question: Question, project: Project) -> tuple[Question | None, Q
     before = others.filter(pk__lt=question.pk).order_by("-pk").first()
     after = others.filter(pk__gt=question.pk).order_by("pk").first()
     return before, after
-
-
-def answered_for(member: Membership) -> list[Question]:
-    """The member's questions whose answer they have not read yet, with batch and item; at most twenty."""
-    return list(
-        Question.objects.filter(by=member, answered_at__isnull=False, seen_at__isnull=True)
-        .select_related("batch_item__item", "batch_item__batch", "answered_by")
-        .order_by("answered_at", "id")[:20]
-    )

@@ -29,13 +29,13 @@ from ..models import Annotation, Assignment, Batch, Project, User
 from ..queries import desk as reads
 from ..queries.definitions import definitions_for_desk, version_for_desk
 from ..queries.home import seats_of
+from ..questions import mark_answers_seen
 from ..refusals import BadValue, NotAllowed, NotSeen, Refusal
 from ..submission import (
     Answer,
     Submission,
     Undone,
     ask_question,
-    read_replies,
     skip_place,
     submit_annotation,
     undo_last,
@@ -160,7 +160,7 @@ def replies_json(hand: Hand, *, since: datetime | None = None, mark: bool, at: d
     questions = reads.new_replies(hand.member, hand.batch, since)
     unread = [question for question in questions if question.seen_at is None]
     if mark and unread:
-        read_replies(questions=unread, at=at)
+        mark_answers_seen(questions=unread, at=at)
     return [
         {
             "question": str(question.uuid),

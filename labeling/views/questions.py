@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from .. import access
 from ..access import Seat
@@ -17,7 +17,7 @@ from ..forms.guidelines import AnswerForm
 from ..models import Question
 from ..queries.definitions import definitions_for_desk
 from ..queries.questions import neighbours, questions_of, waiting
-from ..questions import answer_question, mark_answer_seen
+from ..questions import answer_question
 from ..refusals import NotSeen, Refusal
 from .decorators import member_page, person
 from .forms import posted, show_refusal
@@ -83,15 +83,3 @@ def question_answer(request: HttpRequest, slug: str, uuid: UUID) -> HttpResponse
             messages.success(request, "Your answer is on its way to the asker’s desk.")
             return redirect("labeling:questions", slug)
     return render(request, "labeling/questions.html", _page(request, seat, question, form), status=status)
-
-
-@member_page
-@require_POST
-def question_seen(request: HttpRequest, slug: str, uuid: UUID) -> HttpResponse:
-    """The asker has read the reply and wants it out of the way."""
-    seat = access.project_for(person(request), slug)
-    question = Question.objects.filter(uuid=uuid, by=seat.membership).first()
-    if question is None:
-        raise NotSeen("not_found", "There is no such question of yours.")
-    mark_answer_seen(by=seat, question=question)
-    return redirect("labeling:home")

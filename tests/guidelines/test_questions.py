@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from labeling.claiming import claim_next
 from labeling.models import Event, Question
-from labeling.queries.questions import answered_for
-from labeling.questions import answer_question, mark_answer_seen
+from labeling.queries.desk import new_replies
+from labeling.questions import answer_question, mark_answers_seen
 from labeling.refusals import BadValue, NotAllowed, NotSeen, Refusal
 from labeling.submission import Answer, ask_question, submit_annotation
 from tests.guidelines.test_pages import browser, url
@@ -24,16 +25,20 @@ def ask(world: World, batch, name: str = "gene", text: str = "Does the frame cou
 
 
 def test_an_answer_reaches_the_asker_alone_and_once(world: World) -> None:
-    question = ask(world, world.open_batch())
-    assert answered_for(world.member("gene")) == []
+    batch = world.open_batch()
+    question = ask(world, batch)
+    assert new_replies(world.member("gene"), batch, None) == []
     answer_question(by=world.seat("sam"), question=question, text=" Only the glass counts. ")
-    (reply,) = answered_for(world.member("gene"))
+    (reply,) = new_replies(world.member("gene"), batch, None)
     assert (reply.answer, reply.answered_by) == ("Only the glass counts.", world.people["sam"])
-    assert answered_for(world.member("gina")) == []
-    with pytest.raises(NotSeen):
-        mark_answer_seen(by=world.seat("gina"), question=question)
-    mark_answer_seen(by=world.seat("gene"), question=question)
-    assert answered_for(world.member("gene")) == []
+    assert new_replies(world.member("gina"), batch, None) == []
+    mark_answers_seen(questions=[reply], at=timezone.now())
+    assert new_replies(world.member("gene"), batch, None) == []
+    reply.refresh_from_db()
+    first = reply.seen_at
+    mark_answers_seen(questions=[reply], at=timezone.now())
+    reply.refresh_from_db()
+    assert reply.seen_at == first, "saying it twice changes nothing"
     assert Event.objects.filter(verb="answered").count() == 1
 
 
@@ -73,7 +78,7 @@ def test_an_answer_may_be_corrected_until_it_was_read(world: World) -> None:
     question.refresh_from_db()
     assert question.answer == "Only the glass."
     assert Event.objects.filter(verb="answered").count() == 2, "the same text again is no act"
-    mark_answer_seen(by=world.seat("gene"), question=question)
+    mark_answers_seen(questions=[question], at=timezone.now())
     with pytest.raises(Refusal, match="the asker has read it"):
         answer_question(by=world.seat("sam"), question=question, text="The frame too.")
 

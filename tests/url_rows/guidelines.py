@@ -8,7 +8,6 @@ from labeling import guidelines
 from labeling.claiming import acknowledge_version, claim_next
 from labeling.models import Acknowledgement, Batch, GuidelineVersion, LabelExample, Question
 from labeling.queries.guideline_content import draft_of
-from labeling.questions import answer_question
 from labeling.submission import ask_question
 from tests.url_table import Row, by_role, everyone, slug
 from tests.worlds import World
@@ -85,12 +84,6 @@ def a_question(world: World) -> dict[str, Any]:
     return {**slug(world), "uuid": _question(world).uuid}
 
 
-def an_answer(world: World) -> dict[str, Any]:
-    question = _question(world)
-    answer_question(by=world.seat("sam"), question=question, text="Only the glass counts.")
-    return {**slug(world), "uuid": question.uuid}
-
-
 ROWS = [
     Row("guidelines", insiders(), kwargs=slug),
     Row("guidelines", insiders(), kwargs=in_draft, query="?page=99"),
@@ -128,7 +121,5 @@ ROWS = [
     Row("question_answer", writers(), kwargs=a_question),
     Row("question_answer", writers(422), kwargs=a_question, method="post"),
     Row("question_answer", writers(302), kwargs=a_question, method="post", data=lambda world: {"text": "The glass."}),
-    # Only the asker says that they have read it.
-    Row("question_seen", by_role(olga=404, sam=404, mel=404, gene=302), kwargs=an_answer, method="post"),
     Row("question_answer", everyone(404, anonymous=302, mel=403, gene=403), kwargs=published),
 ]
