@@ -202,9 +202,11 @@ def hint_words(findings: Mapping[str, Any], parameters: Mapping[str, Any]) -> di
         reasons.append(f"Target α: {number(float(parameters['target']))}.")
     rounds = findings.get("rounds", 0)
     reasons.append(f"Revision {rounds} of at most {parameters['most_rounds']}.")
+    headline = HINT_HEADLINES[hint["verdict"]]
+    sentence = hint["sentence"][0].upper() + hint["sentence"][1:]
     return {
-        "headline": HINT_HEADLINES[hint["verdict"]],
-        "sentence": hint["sentence"][0].upper() + hint["sentence"][1:] + ".",
+        "headline": headline,
+        "sentence": f"{sentence}." if sentence != headline else "",  # the rule's words may be the headline already
         "reasons": reasons,
         "verdict": hint["verdict"],
     }

@@ -52,10 +52,10 @@ def reasons(
         return [Reason("Closed.", text, "note"), *found]
     if rows and all(row.open + row.in_hand == 0 for row in rows):
         return [Reason("Every place is answered.", "Close the batch, or add items or raters to it.", "note"), *found]
-    for row in rows:
-        if row.open + row.in_hand:
-            found += _cohort(row, cohorts.get(row.cohort))
-    return found
+    served = [row for row in rows if row.open + row.in_hand]
+    for row in served:
+        found += _cohort(row, cohorts.get(row.cohort))
+    return found + _unread({row.cohort: cohorts[row.cohort] for row in served if row.cohort in cohorts})
 
 
 def _short(rows: Sequence[CohortProgress]) -> list[Reason]:
@@ -72,15 +72,21 @@ def _short(rows: Sequence[CohortProgress]) -> list[Reason]:
 def _cohort(row: CohortProgress, own: CohortPeople | None) -> list[Reason]:
     cohort = row.cohort
     waiting = f"{row.open:,} {'place waits' if row.open == 1 else 'places wait'} for {PLURAL[Cohort(cohort)]}."
-    members, read = (own.members, own.read) if own else (0, 0)
+    members = own.members if own else 0
     if members == 0:
         return [Reason(waiting, "Nobody in the project has that cohort. Invite someone, or give a member the cohort.")]
-    found = []
     if members < row.raters:
         text = f"Each item asks for {people(cohort, row.raters)} and the project has {members}: the rest cannot be answered."
-        found.append(Reason(waiting, text))
-    if read < members:
-        rest = members - read
-        strong = f"{people(cohort, rest)} {'has' if rest == 1 else 'have'} not read the definition yet."
-        found.append(Reason(strong, "They are asked to when they start.", "note"))
-    return found
+        return [Reason(waiting, text)]
+    return []
+
+
+def _unread(cohorts: Mapping[str, CohortPeople]) -> list[Reason]:
+    """One note for all cohorts: several would say the same and push the progress down."""
+    missing = {cohort: own.members - own.read for cohort, own in cohorts.items() if own.read < own.members}
+    if not missing:
+        return []
+    *first, last = [people(cohort, number) for cohort, number in missing.items()]
+    who = f"{', '.join(first)} and {last}" if first else last
+    have = "has" if sum(missing.values()) == 1 else "have"
+    return [Reason(f"{who} {have} not read the definition yet.", "They are asked to when they start.", "note")]

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from labeling import dispatch
-from labeling.claiming import claim_next
+from labeling.claiming import acknowledge_version, claim_next
 from labeling.models import Membership
 from labeling.queries.batch_plans import plan_batch
 from labeling.queries.progress import (
@@ -104,7 +104,11 @@ def why(world: World, batch) -> str:
 def test_the_page_says_why_a_batch_does_not_move(world: World) -> None:
     batch = world.open_batch(quotas={"generalist": 3, "target_user": 1}, read=False)
     assert "15 places wait for generalists. Each item asks for 3 generalists and the project has 2" in why(world, batch)
-    assert "2 generalists have not read the definition yet" in why(world, batch)
+    assert "2 generalists and 1 target user have not read the definition yet" in why(world, batch)
+    acknowledge_version(by=world.people["gina"], batch=batch)
+    assert "1 generalist and 1 target user have not" in why(world, batch)
+    acknowledge_version(by=world.people["gene"], batch=batch)
+    assert "1 target user has not read the definition yet" in why(world, batch)
     Membership.objects.filter(cohort="target_user").update(active=False)
     assert "5 places wait for target users. Nobody in the project has that cohort" in why(world, batch)
 
