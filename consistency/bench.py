@@ -15,8 +15,8 @@ from labeling.refusals import BadValue, NotAllowed, NotSeen, Refusal
 from labeling.vocabulary import PlaceStatus
 
 from .models import Disagreement
+from .queries.answers import verdicts
 from .verdict import Verdict
-from .verdicts import verdicts
 from .vocabulary import DisagreementKind, DisagreementStatus
 
 TEXT_LIMIT = 4000

@@ -24,8 +24,8 @@ from labeling.vocabulary import BatchKind, BatchStatus
 
 from .comparing_steps import NOTED, KnownCase, Standing, Step, step_of
 from .models import Disagreement, Resolution, SweepMark
+from .queries.answers import Judging, verdicts, verdicts_between
 from .verdict import Verdict
-from .verdicts import Judging, verdicts, verdicts_between
 from .vocabulary import DisagreementStatus
 
 logger = logging.getLogger("concord.comparing")

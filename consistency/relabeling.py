@@ -96,7 +96,7 @@ def _draw(rng: random.Random, ids: list[int], count: int) -> list[int]:
     return sorted(rng.sample(ids, min(count, len(ids))))
 
 
-def open_relabel_batch(
+def accept_relabel_offer(
     *,
     by: Seat,
     parent: Batch,

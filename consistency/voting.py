@@ -27,8 +27,8 @@ from labeling.vocabulary import BatchStatus, Cohort, Outcome
 from .comparing import ITEMS_PER_CHUNK, KINDS, resolutions_in_force
 from .comparing_steps import NOT_HELD, VOTED
 from .models import Disagreement, Resolution, ResolutionRun
+from .queries.answers import Judging, verdicts
 from .verdict import Verdict
-from .verdicts import Judging, verdicts
 from .vocabulary import DisagreementKind, DisagreementStatus, ResolutionMethod, value_key
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ ALONE = {
 # what fits none is an act.
 LAYERS = ("words", "models", "reads", "acts", "pages")
 PLACES = {
-    "words": ("vocabulary", "task_types", "statistics", "refusals", "hashing", "signals", "markdown"),
+    "words": ("vocabulary", "task_types", "statistics", "refusals", "hashing", "signals", "markdown", "verdict"),
     "models": ("models", "db", "migrations"),
     "reads": ("queries", "formats", "access", "selection", "guideline_settings", "project_settings", "wording"),
     "pages": (

@@ -21,7 +21,7 @@ from labeling.vocabulary import VersionStatus
 
 from ..forms.loop import RelabelForm
 from ..queries.relabels import Offer, offer_for, parents_for
-from ..relabeling import SMALL, Sizes, Suggestion, open_relabel_batch, suggest_name, suggest_sizes
+from ..relabeling import SMALL, Sizes, Suggestion, accept_relabel_offer, suggest_name, suggest_sizes
 from . import gain_words as words
 
 
@@ -103,7 +103,7 @@ def relabel_offer(request: HttpRequest, slug: str, uuid: UUID) -> HttpResponse:
         status = 422
         if form.is_valid():
             try:
-                batch = open_relabel_batch(
+                batch = accept_relabel_offer(
                     by=seat, parent=parent, version=version, sizes=form.sizes(), name=form.cleaned_data["name"],
                     same_raters=form.same_raters(), seed=form.cleaned_data["seed"],
                 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from consistency.models import Adjudication, Disagreement
-from consistency.relabeling import Sizes, open_relabel_batch
+from consistency.relabeling import Sizes, accept_relabel_offer
 from labeling.claiming import acknowledge_version
 from labeling.models import Batch, BatchItem, GuidelineVersion, LabelDefinition, LabelMapping, Membership
 from labeling.queries.guideline_content import content_sha256
@@ -70,7 +70,7 @@ def read_by_all(world: World, batch: Batch) -> None:
 
 def relabel(world: World, parent: Batch, version: GuidelineVersion, sizes: Sizes, **extra: Any) -> Batch:
     """The relabel batch, open, its version read by everyone."""
-    batch = open_relabel_batch(by=world.seat("olga"), parent=parent, version=version, sizes=sizes, seed=3, **extra)
+    batch = accept_relabel_offer(by=world.seat("olga"), parent=parent, version=version, sizes=sizes, seed=3, **extra)
     run_jobs()
     batch = Batch.objects.select_related("project", "guideline_version", "parent").get(pk=batch.pk)
     read_by_all(world, batch)

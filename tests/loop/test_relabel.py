@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from consistency.comparing import compare_batch
 from consistency.queries.relabels import offer_for
-from consistency.relabeling import Sizes, choose_items, open_relabel_batch, suggest_sizes
+from consistency.relabeling import Sizes, accept_relabel_offer, choose_items, suggest_sizes
 from labeling import dispatch, guidelines, jobs, relabeling, submission
 from labeling.claiming import claim_next
 from labeling.db.seals import install, lift
@@ -124,7 +124,7 @@ def test_what_does_not_belong_is_refused() -> None:
     with pytest.raises(BadValue):
         relabeling.open_relabel_batch(by=world.seat("olga"), name="Empty", items=RelabelItems(), **common)
     with pytest.raises(NotAllowed):
-        open_relabel_batch(by=world.seat("sam"), parent=before, version=version, sizes=Sizes(whole=True))
+        accept_relabel_offer(by=world.seat("sam"), parent=before, version=version, sizes=Sizes(whole=True))
     after = relabel(world, before, version, Sizes(whole=True))
     for act in (
         lambda: dispatch.add_items(by=world.seat("olga"), batch=after, selection=Selection()),
@@ -140,7 +140,7 @@ def test_a_job_killed_half_way_goes_on_where_it_stands(monkeypatch: pytest.Monke
     world = World.build(items=12)
     before = labeled(world)
     monkeypatch.setattr(relabeling, "ROWS_PER_CHUNK", 8)
-    batch = open_relabel_batch(
+    batch = accept_relabel_offer(
         by=world.seat("olga"),
         parent=before,
         version=publish_next(world, world.version),
@@ -241,7 +241,7 @@ def test_two_owners_opening_at_once_get_one_batch() -> None:
     def act() -> None:
         try:
             barrier.wait(timeout=10)
-            open_relabel_batch(
+            accept_relabel_offer(
                 by=world.seat("olga"), parent=before, version=version, sizes=Sizes(whole=True), name="Again"
             )
             outcomes.append("opened")

@@ -18,7 +18,7 @@ from labeling.models import Assignment, Batch, BatchItem
 from labeling.queries.annotations import latest_within, that_resolve
 from labeling.vocabulary import PlaceStatus
 
-from .verdict import Measure, Said, Verdict, judge
+from ..verdict import Measure, Said, Verdict, judge
 
 UNFINISHED = (PlaceStatus.OPEN, PlaceStatus.CLAIMED)
 ANSWER = ("assignment__batch_item_id", "assignment__cohort", "outcome", "value", "value_sha256", "borderline")
