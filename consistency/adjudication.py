@@ -30,10 +30,10 @@ from labeling.vocabulary import GoldOrigin
 
 from . import bench
 from .bench import HELD, RULED
-from .comparing import resolutions_in_force
 from .comparing_steps import NOT_HELD
 from .holding import lapse
-from .models import Adjudication, Disagreement, Resolution
+from .models import Adjudication, Disagreement
+from .resolving import next_resolution, resolutions_in_force
 from .verdict import Verdict
 from .vocabulary import Cause, ResolutionMethod, RulingOutcome
 
@@ -264,17 +264,10 @@ def _write(
     except IntegrityError:
         raise Refusal("ruled", "Someone ruled on this case just now. Look at their ruling.") from None
     standing = resolutions_in_force([case.batch_item_id]).get(case.batch_item_id)
-    Resolution.objects.create(
-        batch_item=case.batch_item,
-        revision=standing.revision + 1 if standing is not None else 1,
+    next_resolution(
+        case.batch_item, standing, verdict, method=ResolutionMethod.ADJUDICATED, value=ruling.value, at=at,
         adjudication=adjudication,
-        value=ruling.value,
-        method=ResolutionMethod.ADJUDICATED,
-        distribution=verdict.distribution,
-        raters=verdict.raters,
-        input_sha256=verdict.input_sha256,
-        at=at,
-    )
+    ).save()  # fmt: skip
     if ruling.value is not None:
         Gold.objects.create(
             item_id=case.batch_item.item_id,

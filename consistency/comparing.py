@@ -25,7 +25,7 @@ from labeling.vocabulary import BatchKind, BatchStatus
 from .comparing_steps import NOTED, KnownCase, Standing, Step, step_of
 from .models import Disagreement, Resolution, SweepMark
 from .queries.answers import Judging, verdicts, verdicts_between
-from .verdict import Verdict
+from .resolving import next_resolution, resolutions_in_force
 from .vocabulary import DisagreementStatus
 
 logger = logging.getLogger("concord.comparing")
@@ -54,7 +54,6 @@ ONE_ITEM = Rows(lambda: BatchItem.objects.select_for_update(no_key=True).filter(
 ONE_DISAGREEMENT = Rows(
     lambda: Disagreement.objects.select_for_update(no_key=True).filter(batch_item=whole("item")).order_by()
 )
-ONE_RESOLUTION = Rows(lambda: Resolution.objects.filter(batch_item=whole("item")).order_by("-revision")[:1])
 
 
 @retry_deadlocks
@@ -105,7 +104,17 @@ def compare_items(
                 events.append(event(step.verb, case, by=None, at=at, project_id=batch.project_id, implicit=True))
                 wrote[step.verb] += 1
             if step.method:
-                resolved.append(_resolution(batch_item, verdict, step.method, standing, at))
+                resolved.append(
+                    next_resolution(
+                        batch_item,
+                        standing,
+                        verdict,
+                        method=step.method,
+                        value=verdict.value,
+                        at=at,
+                        confidence=verdict.confidence,
+                    )
+                )
         if len(ids) == 1:
             insert(*found)
             insert(*resolved)
@@ -128,39 +137,11 @@ def withdrawn_among(batch_item_ids: Sequence[int]) -> frozenset[int]:
     return frozenset(rows.values_list("pk", flat=True))
 
 
-def resolutions_in_force(batch_item_ids: Sequence[int]) -> dict[int, Resolution]:
-    """{batch item: its resolution of the highest revision}, for at most a chunk of items."""
-    rows: Iterable[Resolution] = (
-        ONE_RESOLUTION.run(item=batch_item_ids[0])
-        if len(batch_item_ids) == 1
-        else Resolution.objects.filter(batch_item_id__in=batch_item_ids)
-        .select_related("run")
-        .order_by("batch_item_id", "revision")
-    )
-    return {row.batch_item_id: row for row in rows}
-
-
 def _take(step: Step, case: Disagreement, at: datetime) -> bool:
     if step.verb == NOTED:
         return bool(Disagreement.objects.filter(pk=case.pk).update(changed_at=at, **step.columns))
     status = DisagreementStatus.DISMISSED if step.verb == "dismissed" else DisagreementStatus.OPEN
     return transitions.move(case, status, changed_at=at, **step.columns)
-
-
-def _resolution(
-    batch_item: BatchItem, verdict: Verdict, method: str, standing: Resolution | None, at: datetime
-) -> Resolution:
-    return Resolution(
-        batch_item=batch_item,
-        revision=standing.revision + 1 if standing is not None else 1,
-        value=verdict.value,
-        method=method,
-        confidence=verdict.confidence,
-        distribution=verdict.distribution,
-        raters=verdict.raters,
-        input_sha256=verdict.input_sha256,
-        at=at,
-    )
 
 
 def compare_item(batch_item_id: int, *, at: datetime | None = None) -> dict[str, int]:

@@ -24,10 +24,11 @@ from labeling.queries.annotations import that_resolve
 from labeling.refusals import BadValue, Refusal
 from labeling.vocabulary import BatchStatus, Cohort, Outcome
 
-from .comparing import ITEMS_PER_CHUNK, KINDS, resolutions_in_force
+from .comparing import ITEMS_PER_CHUNK, KINDS
 from .comparing_steps import NOT_HELD, VOTED
 from .models import Disagreement, Resolution, ResolutionRun
 from .queries.answers import Judging, verdicts
+from .resolving import next_resolution, resolutions_in_force
 from .verdict import Verdict
 from .vocabulary import DisagreementKind, DisagreementStatus, ResolutionMethod, value_key
 
@@ -252,17 +253,15 @@ def _fill(
                     continue
                 events.append(event("voted", case, by=by.user, at=at, project=by.project, run=str(run.uuid)))
             resolved.append(
-                Resolution(
-                    batch_item=batch_item,
-                    revision=last.revision + 1 if last is not None else 1,
-                    run=run,
-                    value=choice.value,
+                next_resolution(
+                    batch_item,
+                    last,
+                    verdict,
                     method=run.method,
-                    confidence=choice.confidence,
-                    distribution=verdict.distribution,
-                    raters=verdict.raters,
-                    input_sha256=verdict.input_sha256,
+                    value=choice.value,
                     at=at,
+                    run=run,
+                    confidence=choice.confidence,
                 )
             )
         Resolution.objects.bulk_create(resolved)
