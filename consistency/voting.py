@@ -134,7 +134,7 @@ def resolve_by_vote(
     )
     report = VoteReport(run)
     judging = Judging(batch)
-    ids = list(ballot.items)
+    ids = _in_question(ballot, counts, cohort)
     for start in range(0, len(ids), ITEMS_PER_CHUNK):
         chunk = ids[start : start + ITEMS_PER_CHUNK]
         choices = {
@@ -150,6 +150,17 @@ def resolve_by_vote(
         )
     )  # fmt: skip
     return report
+
+
+def _in_question(ballot: _Ballot, counts: Any, cohort: str | None) -> list[int]:
+    """The batch items a vote could decide: what all raters answered alike is decided, and read no further.
+
+    Of one cohort's answers that is not known: the others may differ from it.
+    """
+    if cohort:
+        return list(ballot.items)
+    differing = (counts > 0).sum(axis=1) > 1
+    return [pk for pk, row in ballot.items.items() if differing[row]]
 
 
 @dataclass(frozen=True)

@@ -365,6 +365,24 @@ def test_a_vote_in_the_background(world: World) -> None:
     assert (job.status, job.result["ties"], job.result["resolved"]) == ("done", 3, 0)
 
 
+def test_a_vote_reads_only_what_is_in_question(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all answered alike is decided; of one cohort's answers alone that cannot be known."""
+    batch = world.open_batch(quotas={"generalist": 2})
+    world.say(batch, "gene", dict.fromkeys(("n1", "n2", "n3"), A))
+    world.say(batch, "gina", {"n1": B, "n2": A, "n3": None})
+    asked: list[int] = []
+    fill = voting._fill
+    monkeypatch.setattr(voting, "_fill", lambda *given: (asked.extend(given[3]), fill(*given)))
+
+    def vote(cohort: str | None) -> set[str]:
+        asked.clear()
+        voting.resolve_by_vote(by=world.seat("olga"), batch=batch, method="majority", cohort=cohort)
+        return set(BatchItem.objects.filter(pk__in=asked).values_list("item__external_id", flat=True))
+
+    assert vote(None) == {"n1", "n3"}
+    assert vote("generalist") == {"n1", "n2", "n3"}
+
+
 def test_what_differs_within_the_threshold_waits_for_the_vote(world: World) -> None:
     no_audit(world)
     batch = world.open_batch(quotas={"generalist": 2, "expert": 1})
