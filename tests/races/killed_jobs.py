@@ -333,7 +333,7 @@ class Story:
         exclusions.lift(by=olga, exclusion=Exclusion.objects.get(member=rater))
         expect("comparing again ended", self.finish(job_of("compare_batch")), "done")
         vote = voting.enqueue_vote(by=olga, batch=batch, method="majority", release=True)
-        self.kill_at(vote, 100)
+        self.kill_at(vote, 50)
         expect("voting ended", self.finish(vote), "done")
         voted = Resolution.objects.filter(method="majority")
         expect("voted once on an item", voted.count(), voted.values("batch_item").distinct().count())
